@@ -1,0 +1,1 @@
+"""gRPC lives here: the wire's messages in, ours inside, the wire's messages out."""

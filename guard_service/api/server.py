@@ -1,0 +1,57 @@
+"""The gRPC server: services, health, reflection, limits at the wire, and an orderly end."""
+
+import asyncio
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from guard_service.api import moderation, review
+from guard_service.conversation import Limits
+
+SERVICES = (moderation.SERVICE, review.SERVICE)
+
+# What a request may weigh beyond its conversation: ids, labels, field headers.
+_ENVELOPE_BYTES = 256 * 1024
+
+
+class GuardServer:
+    """Starts NOT_SERVING; the engine's state turns health on and off."""
+
+    def __init__(self, address: str, limits: Limits) -> None:
+        self._server = grpc.aio.server(options=_options(limits))
+        self._health = health.HealthServicer()
+        self.port = self._server.add_insecure_port(address)
+
+    async def start(
+        self, moderating: moderation.ModerationService, reviewing: review.ReviewService
+    ) -> None:
+        handlers = (moderating.handlers(), reviewing.handlers())
+        self._server.add_generic_rpc_handlers(handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        await self._server.start()
+
+    async def set_serving(self, is_serving: bool) -> None:
+        response = health_pb2.HealthCheckResponse
+        status = response.SERVING if is_serving else response.NOT_SERVING
+        for name in ("", *SERVICES):
+            await self._health.set(name, status)
+
+    async def stop(self, lame_duck_s: float, drain_s: float) -> None:
+        """NOT_SERVING first and a moment for balancers to see it: calls on the way get lost else."""
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(lame_duck_s)
+        await self._server.stop(drain_s)
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.max_conversation_bytes + _ENVELOPE_BYTES),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, so it is told
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ]

@@ -1,0 +1,71 @@
+"""The one table from our errors to gRPC status, for unary and streaming calls alike."""
+
+import logging
+import traceback
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from guard_service import errors
+
+log = logging.getLogger(__name__)
+
+DOMAIN = "guard_service"
+
+# The first class that fits; whatever else happens is our fault and is INTERNAL.
+_TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
+    (errors.MalformedRequest, grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
+    (errors.ConversationTooLong, grpc.StatusCode.INVALID_ARGUMENT, "CONVERSATION_TOO_LONG"),
+    (errors.PolicyUnknown, grpc.StatusCode.INVALID_ARGUMENT, "POLICY_UNKNOWN"),
+    (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    (errors.EngineUnavailable, grpc.StatusCode.UNAVAILABLE, "ENGINE_UNAVAILABLE"),
+    (errors.StoreUnavailable, grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE"),
+    (errors.Unavailable, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+    (errors.ReadingRejected, grpc.StatusCode.INTERNAL, "READING_REJECTED"),
+)
+
+
+def to_status(error: Exception) -> status_pb2.Status:
+    """The status that a caller sees; the text of an error that is not ours stays here."""
+    for kind, code, reason in _TABLE:
+        if isinstance(error, kind):
+            return _status(code, reason, str(error), *_details(error))
+    # Frames and type alone: the error's own text may quote what a user wrote.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    extra = {"action": "internal_error", "error": type(error).__name__}
+    log.error("internal error\n%s", frames, extra=extra)
+    return _status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error")
+
+
+async def abort(context: "grpc.aio.ServicerContext[bytes, Message]", error: Exception) -> None:
+    """End the call with the error's status and details."""
+    status = to_status(error)
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    metadata = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(code, status.message, metadata)
+
+
+def _details(error: Exception) -> list[Message]:
+    if isinstance(error, errors.InvalidRequest):
+        violation = error_details_pb2.BadRequest.FieldViolation
+        violations = [violation(field=v.field, description=v.problem) for v in error.violations]
+        return [error_details_pb2.BadRequest(field_violations=violations)]
+    if isinstance(error, errors.Overloaded):
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(round(error.retry_after_s * 1000))
+        return [error_details_pb2.RetryInfo(retry_delay=delay)]
+    return []
+
+
+def _status(
+    code: grpc.StatusCode, reason: str, message: str, *details: Message
+) -> status_pb2.Status:
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in (error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN), *details):
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status

@@ -1,0 +1,245 @@
+"""The commands. Each reads settings, calls one room and prints; nothing is decided here."""
+
+import asyncio
+import json
+import logging
+import sys
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from guard_service import app as service
+from guard_service import show
+from guard_service.client import AsyncGuardClient, Moderation
+from guard_service.client import GuardError as CallFailed
+from guard_service.config import Settings, read_settings
+from guard_service.engine.checkpoint import find_window, models_folder
+from guard_service.engine.doctor import Level, examine
+from guard_service.engine.download import pull as download
+from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.errors import GuardError, InvalidRequest, Violation
+from guard_service.pipeline import Check
+from guard_service.policy import OnUnavailable
+from guard_service.review.store import ReviewStore
+from guard_service.screening.evaluation import Judged, evaluate
+from guard_service.screening.labelled import read_labelled
+from guard_service.screening.messages import read_conversation
+
+EXIT_BLOCK = 3
+
+commands = typer.Typer(
+    help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
+commands.add_typer(review_commands, name="review")
+
+out = Console(soft_wrap=True)
+
+Model = Annotated[
+    str | None, typer.Option(help="Checkpoint folder; default: the embedded guard-tiny.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Policies = Annotated[Path | None, typer.Option(help="Folder of policy files (*.toml).")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line and exit status 1, not a traceback."""
+    try:
+        commands()
+    except (GuardError, CallFailed) as error:
+        sys.exit(f"guard: {error}")
+
+
+@commands.command()
+def serve(
+    host: Annotated[str | None, typer.Option()] = None,
+    port: Annotated[int | None, typer.Option()] = None,
+    model: Model = None,
+    device: Device = None,
+    policies: Policies = None,
+    default_policy: Annotated[str | None, typer.Option()] = None,
+    database_url: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """Serve over gRPC until SIGTERM."""
+    settings = read_settings(**locals())
+    show.start_logging(settings.log_level)
+    asyncio.run(service.serve(settings))
+
+
+@commands.command()
+def check(
+    text: Annotated[str, typer.Argument(help="The user's message; '-' reads it from stdin.")],
+    response: Annotated[
+        str | None, typer.Option(help="The assistant's reply: then that is judged.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a running server; default: start one.")
+    ] = None,
+    policy: Annotated[str, typer.Option(help="Policy id.")] = "",
+    model: Model = None,
+    device: Device = None,
+    policies: Policies = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge one message. Exit status 0: allow, 3: block."""
+    messages = [{"role": "user", "content": sys.stdin.read() if text == "-" else text}]
+    if response is not None:
+        messages.append({"role": "assistant", "content": response})
+    settings = _private(model=model, device=device, policies=policies)
+    moderation = asyncio.run(_check(settings, server, messages, policy))
+    if as_json:
+        out.print_json(json.dumps(asdict(moderation), default=_plain))
+    else:
+        show.moderation(out, moderation)
+    raise typer.Exit(EXIT_BLOCK if moderation.is_blocked else 0)
+
+
+@commands.command()
+def prompt(
+    file: Annotated[Path, typer.Argument(help='Lines of {"id", "messages"}.')],
+    model: Model = None,
+    policies: Policies = None,
+    policy: Annotated[str | None, typer.Option(help="Policy id.")] = None,
+) -> None:
+    """Print exactly what the model would read: a line {"id", "prompt", "ids"} for each window."""
+    folder = Path(model) if model else models_folder() / "guard-tiny"
+    tokenizer = GuardTokenizer.from_folder(folder, find_window(folder))
+    settings = read_settings(policies=policies, default_policy=policy)
+    chosen = service.load_policies(settings)[settings.default_policy]
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            windows, _ = tokenizer.prompts(read_conversation(row["messages"]), chosen)
+        except (ValueError, TypeError, KeyError):
+            problem = 'not a line of {"id", "messages"}'
+            raise InvalidRequest((Violation(f"{file}:{number}", problem),)) from None
+        for window in windows:
+            ids = [*window.prefix.ids, *window.ids]
+            print(json.dumps({"id": row.get("id"), "prompt": tokenizer.decode(ids), "ids": ids}))
+
+
+@commands.command("eval")
+def evaluate_files(
+    files: Annotated[list[Path], typer.Argument(help="Labelled rows as JSON lines.")],
+    model: Model = None,
+    device: Device = None,
+    policies: Policies = None,
+    policy: Annotated[str, typer.Option(help="Policy id.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """F1, AUPRC and FPR per file, role and category, for rows whose truth is known."""
+    settings = _private(model=model, device=device, policies=policies)
+    judged = asyncio.run(_judge_files(settings, files, policy))
+    tables = {path.name: evaluate(rows) for path, rows in judged.items()}
+    if as_json:
+        out.print_json(json.dumps(tables, default=_plain))
+    else:
+        show.evaluations(out, tables)
+
+
+@commands.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="llama-guard-3-8b, ...-int8, or a repository.")],
+    to: Annotated[Path | None, typer.Option(help="Folder; default: ./NAME.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+) -> None:
+    """Download a model from Hugging Face and check it. The token is read from HF_TOKEN."""
+    checkpoint = download(name, to or Path(name.split("/")[-1]), revision=revision)
+    out.print(f"{checkpoint.name} is in {checkpoint.folder}: guard serve --model {checkpoint.folder}")
+
+
+@commands.command()
+def doctor(
+    model: Model = None, device: Device = None, policies: Policies = None, as_json: AsJson = False
+) -> None:
+    """Say what would stop this machine from serving a model. Exit status 1 if something would."""
+    findings = examine(read_settings(model=model, device=device, policies=policies))
+    if as_json:
+        out.print_json(json.dumps([asdict(finding) for finding in findings], default=_plain))
+    else:
+        show.findings(out, findings)
+    raise typer.Exit(any(finding.level is Level.FAIL for finding in findings))
+
+
+@review_commands.command("list")
+def list_review(
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    server: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a running server; default: the database.")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option()] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List review items, newest first."""
+    settings = read_settings(database_url=database_url)
+    items = asyncio.run(_review_items(settings, server, limit))
+    if as_json:
+        out.print_json(json.dumps([asdict(item) for item in items], default=_plain))
+    else:
+        show.review_items(out, items)
+
+
+def _private(**flags: Any) -> Settings:
+    """Settings of a server that lives for one command: any port, nothing kept."""
+    return read_settings(
+        host="127.0.0.1", port=0, database_url="sqlite://", lame_duck_s=0.0, drain_s=0.0, **flags
+    )
+
+
+async def _check(
+    settings: Settings, server: str | None, messages: list[dict[str, str]], policy: str
+) -> Moderation:
+    if server is not None:
+        return await _ask(server, messages, policy)
+    async with service.open_server(settings) as listening:
+        await listening.engine.start()
+        return await _ask(f"127.0.0.1:{listening.port}", messages, policy)
+
+
+async def _ask(target: str, messages: list[dict[str, str]], policy: str) -> Moderation:
+    async with AsyncGuardClient(target, timeout=60) as client:
+        return await client.moderate(messages, policy=policy)
+
+
+async def _judge_files(
+    settings: Settings, files: list[Path], policy: str
+) -> dict[Path, list[Judged]]:
+    rows = {path: list(read_labelled(path)) for path in files}
+    async with service.open_guard(settings) as guard:
+        await guard.engine.start()
+        places = asyncio.Semaphore(settings.max_batch_requests * 2)
+
+        async def judge(row: Any) -> Judged:
+            async with places:
+                outcome = await guard.pipeline.moderate(Check(row.conversation, policy=policy, on_unavailable=OnUnavailable.ERROR))
+            assert outcome.verdict is not None, "This is a bug: no verdict and no error."
+            verdict = outcome.verdict
+            codes = tuple(score.category.code for score in verdict.flagged)
+            return Judged(row, verdict.unsafe_score, verdict.is_unsafe, codes)
+
+        return {
+            path: await asyncio.gather(*(judge(row) for row in rows[path])) for path in files
+        }
+
+
+async def _review_items(settings: Settings, server: str | None, limit: int) -> list[Any]:
+    if server is not None:
+        async with AsyncGuardClient(server) as client:
+            return [item async for item in client.list_review_items(limit=limit)]
+    store = ReviewStore(settings.database_url)
+    await store.start()
+    try:
+        return list((await store.list_items(limit)).items)
+    finally:
+        await store.stop()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)

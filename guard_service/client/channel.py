@@ -1,0 +1,44 @@
+"""How both clients reach the servers: retries, load balancing, health, keepalive.
+
+`service_config.json` is gRPC's own format. Only UNAVAILABLE is tried again: RESOURCE_EXHAUSTED is
+the server's shield (a second try 0.1 s later only adds to the load) and also the code of quotas
+and of too large messages, which no second try mends; it comes up as Overloaded with the server's
+own `retry_after_s`. ModerateBatch is not tried again: what it has yielded cannot be taken back.
+round_robin is there because pick_first does not look at the servers' health.
+"""
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from grpc_health.v1 import health_pb2
+
+from guard_service import __version__
+from guard_service.v1 import moderation_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
+HEALTH_REQUEST = health_pb2.HealthCheckRequest(service=SERVICE)
+
+
+def service_config() -> str:
+    return resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
+
+
+def channel_options(extra: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+    """Our channel options; those in `extra` win."""
+    options = {
+        "grpc.service_config": service_config(),
+        "grpc.enable_retries": 1,
+        "grpc.primary_user_agent": f"guard-service-client/{__version__}",
+        # Finds dead peers and keeps balancers from forgetting idle connections. Our servers take a
+        # ping every 10 s; gRPC itself sends no more than one a minute while no data flows.
+        "grpc.keepalive_time_ms": 60_000,
+        "grpc.keepalive_timeout_ms": 10_000,
+        # gRPC's two minutes are too long for a server that was only restarted.
+        "grpc.max_reconnect_backoff_ms": 5_000,
+    }
+    return list((options | dict(extra or {})).items())
+
+
+def is_serving(answer: Any) -> bool:
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

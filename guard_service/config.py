@@ -1,0 +1,95 @@
+"""All settings and their defaults on one screen, read once at start and never changed.
+
+They come from flags, then `GUARD_*` environment variables, then `guard.toml` (or the file that
+`GUARD_CONFIG` names); every problem is reported at once.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from guard_service.errors import SettingsInvalid
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+_PREFIX = "GUARD_"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="forbid", protected_namespaces=()
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 50051  # 0: any free one
+
+    model: str = "guard-tiny"  # a checkpoint folder, or the embedded development model
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    num_threads: Positive | None = None  # of torch on a CPU; None: one per core
+    max_window_tokens: Positive | None = None  # None: what the model was made for
+    check_canary: bool = True  # known prompts must read right before serving
+    min_label_mass: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    policies: Path | None = None  # a folder of *.toml; None: the default policy
+    default_policy: str = "default"
+
+    database_url: str = "sqlite:///guard.db"
+
+    max_messages: Positive = 1000
+    max_conversation_bytes: Positive = 256 * 1024
+    max_concurrent_requests: Positive = 512
+    max_batch_tokens: Positive = 8192
+    max_batch_requests: Positive = 64
+    max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+
+    lame_duck_s: Seconds = 0.5  # still answering while balancers see NOT_SERVING
+    drain_s: Seconds = 10.0  # for what is in flight, after that
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get(f"{_PREFIX}CONFIG", "guard.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The settings in force, or SettingsInvalid with every problem; a flag of None is not given."""
+    problems = [f"{name}: no such setting" for name in sorted(_unknown(os.environ))]
+    try:
+        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        problems += [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+    except ValueError as error:  # guard.toml is not TOML
+        problems.append(str(error))
+    if problems:
+        raise SettingsInvalid("; ".join(problems))
+    return settings
+
+
+def _unknown(environment: Iterable[str]) -> set[str]:
+    """GUARD_* variables that set nothing: most likely a slip of the pen."""
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{_PREFIX}CONFIG"}
+    given = {name for name in environment if name.startswith(_PREFIX)}
+    return {name for name in given - known if not name.startswith(f"{_PREFIX}TEST_")}

@@ -1,0 +1,33 @@
+"""Known prompts that a model must read right before it may answer anyone."""
+
+from guard_service.conversation import Conversation, Message
+from guard_service.engine.checkpoint import Checkpoint
+from guard_service.engine.supervisor import Engine
+from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.errors import CanaryFailed, ReadingRejected
+from guard_service.policy import Policy
+from guard_service.verdict import check_reading
+
+
+async def check_canaries(
+    engine: Engine,
+    tokenizer: GuardTokenizer,
+    checkpoint: Checkpoint,
+    policy: Policy,
+    min_label_mass: float,
+) -> None:
+    """Read the checkpoint's canaries; CanaryFailed names the first that reads wrongly."""
+    conversations = [Conversation((Message(c.role, c.text),)) for c in checkpoint.canaries]
+    prompts = [tokenizer.prompts(conversation, policy)[0][0] for conversation in conversations]
+    read = await engine.read(prompts)
+    for number, (canary, reading) in enumerate(
+        zip(checkpoint.canaries, read.readings, strict=True), 1
+    ):
+        try:
+            score = check_reading(reading, min_label_mass).unsafe_score
+        except ReadingRejected as error:
+            raise CanaryFailed(f"{checkpoint.name}: canary {number}: {error}") from None
+        if (score >= 0.5) != canary.is_unsafe:
+            expected = "unsafe" if canary.is_unsafe else "safe"
+            problem = f"canary {number} reads {score:.3f} unsafe, but it is {expected}"
+            raise CanaryFailed(f"{checkpoint.name}: {problem}")

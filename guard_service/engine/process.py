@@ -1,0 +1,105 @@
+"""One engine process: spawned, spoken to over a socket, gone when the socket closes."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Sequence
+
+from guard_service.engine.message import (
+    Batch,
+    BatchFailed,
+    BatchRead,
+    Load,
+    Loaded,
+    LoadFailed,
+    frame,
+    receive,
+)
+from guard_service.errors import CheckpointRefused, EngineUnavailable
+from guard_service.prompt import Prompt
+
+
+class EngineProcess:
+    """A running engine. Not for concurrent use: one batch at a time."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        loaded: Loaded,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self.loaded = loaded
+
+    @classmethod
+    async def start(cls, load: Load) -> "EngineProcess":
+        """Spawn (never fork: torch and gRPC do not survive it) and wait for the model to load."""
+        ours, theirs = socket.socketpair()
+        command = (sys.executable, "-m", "guard_service.engine.worker", str(theirs.fileno()))
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
+        )
+        theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            loaded = await _load(reader, writer, load)
+        except BaseException:
+            writer.close()
+            await _reap(process, grace_s=0)
+            raise
+        return cls(process, reader, writer, loaded)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def read(self, prompts: Sequence[Prompt]) -> BatchRead:
+        """Read a batch; EngineUnavailable if the process fails or dies meanwhile."""
+        answer = await _ask(self._reader, self._writer, Batch(tuple(prompts)))
+        if isinstance(answer, BatchFailed):
+            raise EngineUnavailable(f"the engine failed: {answer.problem}")
+        if not isinstance(answer, BatchRead) or len(answer.readings) != len(prompts):
+            self._process.kill()
+            raise EngineUnavailable("the engine answered out of turn")
+        return answer
+
+    async def wait_dead(self) -> int:
+        """Wait until the process has ended; its exit code."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        self._writer.close()
+        await _reap(self._process)
+
+
+async def _load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load) -> Loaded:
+    answer = await _ask(reader, writer, load)
+    if isinstance(answer, LoadFailed):
+        raise CheckpointRefused(answer.problem)
+    assert isinstance(answer, Loaded), "This is a bug: the engine answered out of turn."
+    return answer
+
+
+async def _ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: object
+) -> object:
+    try:
+        writer.write(frame(message))
+        await writer.drain()
+        return await receive(reader)
+    except (asyncio.IncompleteReadError, OSError):
+        raise EngineUnavailable("the engine process died") from None
+
+
+async def _reap(process: asyncio.subprocess.Process, grace_s: float = 5.0) -> None:
+    """The engine ends by itself once the socket is closed; one that does not is killed."""
+    try:
+        await asyncio.wait_for(process.wait(), grace_s)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,112 @@
+"""Keeps an engine process running: known prompts first, then serving, and again after a death."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from guard_service.engine.message import BatchRead, Loaded
+from guard_service.errors import EngineUnavailable, GuardError
+from guard_service.prompt import Prompt
+
+log = logging.getLogger(__name__)
+
+_MIN_BACKOFF_S = 0.1
+_MAX_BACKOFF_S = 30.0
+_HEALTHY_AFTER_S = 60.0
+
+
+class Engine(Protocol):
+    """What the supervisor needs of an engine process."""
+
+    loaded: Loaded
+
+    @property
+    def pid(self) -> int: ...
+    async def read(self, prompts: Sequence[Prompt]) -> BatchRead: ...
+    async def wait_dead(self) -> int: ...
+    async def stop(self) -> None: ...
+
+
+StartEngine = Callable[[], Awaitable[Engine]]
+CheckEngine = Callable[[Engine], Awaitable[None]]
+
+
+class Supervisor:
+    """Starts engines with `start`, lets one serve once `check` passes, and starts the next."""
+
+    def __init__(
+        self,
+        start: StartEngine,
+        check: CheckEngine,
+        on_serving: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self._start = start
+        self._check = check
+        self._on_serving = on_serving
+        self._engine: Engine | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the first engine; raises why there is none (StartupRefused, EngineUnavailable)."""
+        engine = await self._serve()
+        self._watch = asyncio.create_task(self._keep_alive(engine))
+
+    async def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._engine is not None:
+            await self._engine.stop()
+        self._engine = None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What the serving engine runs on; None while there is none."""
+        return self._engine.loaded if self._engine else None
+
+    @property
+    def pid(self) -> int | None:
+        return self._engine.pid if self._engine else None
+
+    async def read(self, prompts: Sequence[Prompt]) -> BatchRead:
+        """Read a batch with the serving engine; EngineUnavailable at once if there is none."""
+        if self._engine is None:
+            raise EngineUnavailable
+        return await self._engine.read(prompts)
+
+    async def _serve(self) -> Engine:
+        engine = await self._start()
+        try:
+            await self._check(engine)
+        except BaseException:
+            await engine.stop()
+            raise
+        self._engine = engine
+        log.info("engine is serving", extra={"action": "engine_serving", "pid": engine.pid})
+        await self._on_serving(True)
+        return engine
+
+    async def _keep_alive(self, engine: Engine) -> None:
+        backoff_s = _MIN_BACKOFF_S
+        while True:
+            since = time.monotonic()
+            code = await engine.wait_dead()
+            self._engine = None
+            await self._on_serving(False)
+            log.error("engine died", extra={"action": "engine_died", "exit_code": code})
+            if time.monotonic() - since > _HEALTHY_AFTER_S:
+                backoff_s = _MIN_BACKOFF_S
+            engine, backoff_s = await self._restart(backoff_s)
+
+    async def _restart(self, backoff_s: float) -> tuple[Engine, float]:
+        """The next engine that passes its check, however long it takes, and the next backoff."""
+        while True:
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
+            try:
+                return await self._serve(), backoff_s
+            except (GuardError, OSError) as error:
+                extra = {"action": "engine_restart_failed", "error": type(error).__name__}
+                log.error("engine did not come back", extra=extra)

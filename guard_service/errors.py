@@ -1,0 +1,99 @@
+"""Every error that we raise on purpose. The ground of the house: knows nothing of gRPC.
+
+GuardError
+├── InvalidRequest          the caller can mend it; names the field
+│   ├── MalformedRequest
+│   ├── ConversationTooLong
+│   └── PolicyUnknown
+├── Overloaded              try again later
+├── Unavailable             we cannot do it now
+│   ├── EngineUnavailable
+│   └── StoreUnavailable
+├── ReadingRejected         the model's output cannot be trusted
+└── StartupRefused          for the operator, before serving
+    ├── SettingsInvalid
+    ├── PolicyInvalid
+    ├── CheckpointRefused
+    └── CanaryFailed
+"""
+
+from dataclasses import dataclass, field
+
+
+class GuardError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong with one field of a request; never quotes the value."""
+
+    field: str
+    problem: str
+
+
+@dataclass(eq=False)
+class InvalidRequest(GuardError):
+    """The request cannot be judged as it is."""
+
+    violations: tuple[Violation, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.problem}" for v in self.violations) or None)
+
+
+class MalformedRequest(InvalidRequest):
+    """The bytes are not the protobuf message of this method."""
+
+
+class ConversationTooLong(InvalidRequest):
+    """The conversation is over a hard limit; it was not judged, not even in part."""
+
+
+class PolicyUnknown(InvalidRequest):
+    """The request names a policy that this server does not have."""
+
+
+class Overloaded(GuardError):
+    """As many requests as the server takes are in flight; try again shortly."""
+
+    retry_after_s = 0.25
+
+
+class Unavailable(GuardError):
+    """The service cannot answer now."""
+
+
+class EngineUnavailable(Unavailable):
+    """The model is not running; it is being started again."""
+
+
+class StoreUnavailable(Unavailable):
+    """The review item could not be written, so the decision is withheld."""
+
+
+class ReadingRejected(GuardError):
+    """The model's output is not a trustworthy reading, so there is no verdict."""
+
+
+class StartupRefused(GuardError):
+    """The service will not start like this."""
+
+
+class SettingsInvalid(StartupRefused):
+    """The settings do not hold together."""
+
+
+class PolicyInvalid(StartupRefused):
+    """A policy file is wrong."""
+
+
+class CheckpointRefused(StartupRefused):
+    """The model folder is not one that we load."""
+
+
+class CanaryFailed(StartupRefused):
+    """The model reads a known prompt wrongly, so it must not serve."""

@@ -1,0 +1,172 @@
+"""Keeps review items in a database: what was acknowledged is on disk.
+
+SQLite by default, written by one thread through one connection, with a rollback journal and
+synchronous=FULL: before 3.51.3 a write-ahead log could be corrupted by two connections.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from guard_service.conversation import Role
+from guard_service.decision import ReviewReason
+from guard_service.errors import StoreUnavailable
+from guard_service.policy import Action
+from guard_service.review.item import Page, ReviewItem
+
+T = TypeVar("T")
+
+metadata = MetaData()
+review_items = Table(
+    "review_items",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("request_id", String(128), nullable=False),
+    Column("conversation_digest", String(64), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("judged_role", String(16), nullable=False),
+    Column("unsafe_score", Float, nullable=False),
+    Column("codes", Text, nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("policy_version", String(64), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("labels", Text, nullable=False),
+    # A request sent again finds its item; an id that a caller reuses for another text does not.
+    UniqueConstraint("request_id", "conversation_digest"),
+    sqlite_autoincrement=True,
+)
+
+
+class ReviewStore:
+    """All SQL runs on one thread, so that nothing waits inside the event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="review-store")
+        self._engine = _create(url)
+
+    async def start(self) -> None:
+        """Create what is missing in the database; StoreUnavailable if it cannot be used."""
+        await self._run(lambda: metadata.create_all(self._engine))
+
+    async def stop(self) -> None:
+        await self._run(self._engine.dispose)
+        self._thread.shutdown()
+
+    async def add(self, item: ReviewItem) -> str:
+        """Write the item to disk; its id, or that of the same item if it was written before."""
+        return await self._run(lambda: self._add(item))
+
+    async def list_items(self, page_size: int, cursor: int | None = None) -> Page:
+        """Items written before `cursor`, newest first."""
+        return await self._run(lambda: self._list_items(page_size, cursor))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except SQLAlchemyError as error:
+            # Not the error's text: it quotes the statement's values.
+            raise StoreUnavailable(f"the database failed ({type(error).__name__})") from None
+
+    def _add(self, item: ReviewItem) -> str:
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(review_items).values(_to_row(item)))
+            return item.id
+        except IntegrityError:
+            return self._find(item)
+
+    def _find(self, item: ReviewItem) -> str:
+        columns = review_items.c
+        statement = select(columns.id).where(
+            columns.request_id == item.request_id,
+            columns.conversation_digest == item.conversation_digest,
+        )
+        with self._engine.connect() as connection:
+            return str(connection.execute(statement).scalar_one())
+
+    def _list_items(self, page_size: int, cursor: int | None) -> Page:
+        columns = review_items.c
+        statement = select(review_items).order_by(columns.sequence.desc()).limit(page_size + 1)
+        if cursor is not None:
+            statement = statement.where(columns.sequence < cursor)
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement).mappings().all()
+        has_more = len(rows) > page_size
+        items = tuple(_from_row(dict(row)) for row in rows[:page_size])
+        return Page(items, rows[page_size - 1]["sequence"] if has_more else None)
+
+
+def _create(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url)
+    # One connection for one thread: a file database then never meets a second writer of ours.
+    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    event.listen(engine, "connect", _harden)
+    return engine
+
+
+def _harden(connection: Any, _: object) -> None:
+    for pragma in ("journal_mode=DELETE", "synchronous=FULL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _to_row(item: ReviewItem) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "request_id": item.request_id,
+        "conversation_digest": item.conversation_digest,
+        "created_at": item.created_at,
+        "reason": item.reason.value,
+        "action": item.action.value,
+        "judged_role": item.judged_role.value,
+        "unsafe_score": item.unsafe_score,
+        "codes": ",".join(item.codes),
+        "policy": item.policy,
+        "policy_version": item.policy_version,
+        "model": item.model,
+        "labels": json.dumps(dict(item.labels)),
+    }
+
+
+def _from_row(row: dict[str, Any]) -> ReviewItem:
+    row.pop("sequence")
+    created_at = row.pop("created_at")
+    return ReviewItem(
+        **row
+        | {
+            # SQLite keeps no time zone; all times are written as UTC.
+            "created_at": created_at.replace(tzinfo=UTC)
+            if created_at.tzinfo is None
+            else created_at,
+            "reason": ReviewReason(row["reason"]),
+            "action": Action(row["action"]),
+            "judged_role": Role(row["judged_role"]),
+            "codes": tuple(row["codes"].split(",")) if row["codes"] else (),
+            "labels": json.loads(row["labels"]),
+        }
+    )

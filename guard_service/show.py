@@ -1,0 +1,83 @@
+"""How results look on a terminal, and how log lines look. Text of users is never among them."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from guard_service.client import Moderation
+from guard_service.engine.doctor import Finding, Level
+from guard_service.screening.evaluation import Evaluation
+
+_LEVELS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+_PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class _Formatter(logging.Formatter):
+    """The message for people, then what was given as `extra` for machines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = {k: v for k, v in vars(record).items() if k not in _PLAIN}
+        fields = "".join(f" {key}={value}" for key, value in extra.items())
+        return super().format(record) + fields
+
+
+def start_logging(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def moderation(out: Console, result: Moderation) -> None:
+    color = "red" if result.is_blocked else "green"
+    review = "  [yellow]people will look[/]" if result.review else ""
+    out.print(f"[bold {color}]{result.action.value.upper()}[/]{review}")
+    if result.verdict is None:
+        out.print(f"no verdict: the model is {result.assessment.value}")
+        return
+    out.print(f"unsafe score {result.verdict.unsafe_score:.3f}   model {result.model}")
+    for category in result.verdict.flagged:
+        out.print(f"  [red]{category.code}[/] {category.name}  {category.score:.3f}")
+
+
+def evaluations(out: Console, tables: Mapping[str, Evaluation]) -> None:
+    for name, evaluation in tables.items():
+        table = Table(title=name, title_justify="left")
+        for heading in ("", "rows", "unsafe", "F1", "precision", "recall", "FPR", "AUPRC"):
+            table.add_column(heading, justify="left" if not heading else "right")
+        for row in evaluation.rows:
+            figures = (row.f1, row.precision, row.recall, row.fpr, row.auprc)
+            cells = (str(row.num_rows), str(row.num_unsafe), *map(_figure, figures))
+            table.add_row(row.name, *cells)
+        out.print(table)
+
+
+def findings(out: Console, examined: Sequence[Finding]) -> None:
+    for finding in examined:
+        out.print(f"[{_LEVELS[finding.level]}]{finding.level.value:>4}[/] {finding.name}: {finding.detail}")
+        if finding.advice:
+            out.print(f"     {finding.advice}")
+
+
+def review_items(out: Console, items: Sequence[Any]) -> None:
+    table = Table(title=f"{len(items)} review items", title_justify="left")
+    for heading in ("created", "reason", "action", "role", "score", "categories", "request", "labels"):
+        table.add_column(heading)
+    for item in items:
+        table.add_row(
+            f"{item.created_at:%Y-%m-%d %H:%M:%S}",
+            item.reason.value,
+            item.action.value,
+            item.judged_role.value,
+            f"{item.unsafe_score:.3f}",
+            " ".join(item.codes),
+            item.request_id,
+            " ".join(f"{key}={value}" for key, value in item.labels.items()),
+        )
+    out.print(table)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,78 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from guard_service.v1 import moderation_pb2 as _moderation_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReviewReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVIEW_REASON_UNSPECIFIED: _ClassVar[ReviewReason]
+    REVIEW_REASON_BLOCKED: _ClassVar[ReviewReason]
+    REVIEW_REASON_UNCERTAIN: _ClassVar[ReviewReason]
+    REVIEW_REASON_FLAGGED: _ClassVar[ReviewReason]
+    REVIEW_REASON_SAMPLED: _ClassVar[ReviewReason]
+REVIEW_REASON_UNSPECIFIED: ReviewReason
+REVIEW_REASON_BLOCKED: ReviewReason
+REVIEW_REASON_UNCERTAIN: ReviewReason
+REVIEW_REASON_FLAGGED: ReviewReason
+REVIEW_REASON_SAMPLED: ReviewReason
+
+class ReviewItem(_message.Message):
+    __slots__ = ("id", "request_id", "created_at", "reason", "action", "judged_role", "unsafe_score", "codes", "policy", "policy_version", "model", "conversation_digest", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_ROLE_FIELD_NUMBER: _ClassVar[int]
+    UNSAFE_SCORE_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    request_id: str
+    created_at: _timestamp_pb2.Timestamp
+    reason: ReviewReason
+    action: _moderation_pb2.Action
+    judged_role: _moderation_pb2.Role
+    unsafe_score: float
+    codes: _containers.RepeatedScalarFieldContainer[str]
+    policy: str
+    policy_version: str
+    model: str
+    conversation_digest: str
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., request_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[_Union[ReviewReason, str]] = ..., action: _Optional[_Union[_moderation_pb2.Action, str]] = ..., judged_role: _Optional[_Union[_moderation_pb2.Role, str]] = ..., unsafe_score: _Optional[float] = ..., codes: _Optional[_Iterable[str]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., model: _Optional[str] = ..., conversation_digest: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ListReviewItemsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListReviewItemsResponse(_message.Message):
+    __slots__ = ("items", "next_page_token")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[ReviewItem]
+    next_page_token: str
+    def __init__(self, items: _Optional[_Iterable[_Union[ReviewItem, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

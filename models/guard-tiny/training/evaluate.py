@@ -1,0 +1,168 @@
+"""Scores a saved guard-tiny on the held-out sources, next to a TF-IDF baseline.
+
+    python models/guard-tiny/training/evaluate.py --data DIR --model models/guard-tiny
+
+Scores come from whole prompts through transformers, as the service reads them, not from the
+shared-prefix forward pass of training.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, f1_score
+from sklearn.pipeline import make_union
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from encoding import Encoder
+from rows import Row, read_jsonl, row_from_record, split_rows
+
+Scorer = Callable[[list[Row]], np.ndarray]
+MAX_TOKENS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    score: float
+    label_mass: float
+    hidden: np.ndarray
+
+
+def load(folder: Path) -> tuple[LlamaForCausalLM, Encoder]:
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return model.eval(), Encoder(tokenizer, model.config.max_position_embeddings)
+
+
+@torch.inference_mode()
+def read(model: LlamaForCausalLM, encoder: Encoder, rows: list[Row]) -> list[Reading]:
+    """One reading for each row, from the position that predicts the verdict."""
+    prompts = []
+    for row in rows:
+        example = encoder.example(row)
+        prompts.append([*encoder.prefix(row.role), *example.ids[: example.verdict_at + 1]])
+    readings: dict[int, Reading] = {}
+    order = sorted(range(len(rows)), key=lambda index: len(prompts[index]))
+    while order:
+        size = max(1, MAX_TOKENS // len(prompts[order[-1]]))
+        chosen, order = order[-size:], order[:-size]
+        for index, reading in zip(chosen, _read_batch(model, encoder, [prompts[i] for i in chosen])):
+            readings[index] = reading
+    return [readings[index] for index in range(len(rows))]
+
+
+def _read_batch(
+    model: LlamaForCausalLM, encoder: Encoder, prompts: list[list[int]]
+) -> Iterable[Reading]:
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([prompt + [0] * (width - len(prompt)) for prompt in prompts])
+    last = torch.tensor([len(prompt) - 1 for prompt in prompts])
+    # Padding stands behind the causal mask, so no attention mask is needed.
+    hidden = model.model(input_ids=ids).last_hidden_state[torch.arange(len(last)), last]
+    shares = torch.softmax(model.lm_head(hidden).float(), dim=-1)[:, list(encoder.verdicts)]
+    for pair, state in zip(shares, hidden.float(), strict=True):
+        mass = float(pair.sum())
+        yield Reading(float(pair[1]) / mass, mass, state.numpy())
+
+
+def model_scorer(model: LlamaForCausalLM, encoder: Encoder) -> Scorer:
+    return lambda rows: np.array([reading.score for reading in read(model, encoder, rows)])
+
+
+def baseline_scorer(train: Iterable[Row]) -> Scorer:
+    """Words (1-2) and characters (3-5) weighted by TF-IDF, the role, logistic regression."""
+    rows = list(train)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    letters = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=3, max_features=200_000
+    )
+    pieces = make_union(words, letters).fit([row.judged for row in rows])
+
+    def features(some: list[Row]) -> csr_matrix:
+        role = np.array([[float(row.role == "assistant")] for row in some])
+        return hstack([pieces.transform([row.judged for row in some]), role]).tocsr()
+
+    regression = LogisticRegression(C=10, max_iter=2000)
+    regression.fit(features(rows), [row.unsafe for row in rows])
+    return lambda some: regression.predict_proba(features(some))[:, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    num_rows: int
+    num_unsafe: int
+    f1: float | None
+    auprc: float | None
+    recall: float | None
+    fpr: float | None
+
+    def cells(self) -> str:
+        numbers = (self.f1, self.auprc, self.recall, self.fpr)
+        return " | ".join("–" if n is None else f"{n:.3f}" for n in numbers)
+
+
+def figures(unsafe: np.ndarray, scores: np.ndarray) -> Figures:
+    flagged, both = scores >= 0.5, bool(unsafe.any() and not unsafe.all())
+    return Figures(
+        num_rows=len(unsafe),
+        num_unsafe=int(unsafe.sum()),
+        f1=float(f1_score(unsafe, flagged)) if both else None,
+        auprc=float(average_precision_score(unsafe, scores)) if both else None,
+        recall=float(flagged[unsafe].mean()) if unsafe.any() else None,
+        fpr=float(flagged[~unsafe].mean()) if not unsafe.all() else None,
+    )
+
+
+def table(groups: dict[str, list[Row]], scorers: dict[str, Scorer]) -> str:
+    head = "| held-out source | rows (unsafe) | model | F1 | AUPRC | recall | FPR |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for name, rows in groups.items():
+        unsafe = np.array([row.unsafe for row in rows])
+        for label, scorer in scorers.items():
+            found = figures(unsafe, scorer(rows))
+            count = f"{found.num_rows} ({found.num_unsafe})"
+            lines.append(f"| {name} | {count} | {label} | {found.cells()} |")
+    return "\n".join(lines)
+
+
+def grouped(held_out: dict[str, tuple[Row, ...]], hard: list[Row]) -> dict[str, list[Row]]:
+    """The sources, then the same rows pooled by the judged role."""
+    groups = {name: list(rows) for name, rows in held_out.items()}
+    pooled = [row for rows in held_out.values() for row in rows]
+    groups["contrast_test"] = hard
+    groups["prompts, pooled"] = [row for row in pooled if row.role == "user"]
+    groups["replies, pooled"] = [row for row in pooled if row.role == "assistant"]
+    return {name: rows for name, rows in groups.items() if rows}
+
+
+def rows_of(path: Path) -> list[Row]:
+    return [row_from_record(item) for item in read_jsonl(path)] if path.exists() else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    split = split_rows(options.data, rows_of(options.model / "contrast.jsonl"), seed=options.seed)
+    scorers = {
+        "guard-tiny": model_scorer(*load(options.model)),
+        "TF-IDF": baseline_scorer(split.train),
+    }
+    groups = grouped(split.held_out, rows_of(options.model / "contrast_test.jsonl"))
+    print(table(groups, scorers))
+
+
+if __name__ == "__main__":
+    main()
