@@ -1,7 +1,7 @@
 """The Python client of the moderation service: needs neither torch nor the server.
 
-    with GuardClient("localhost:50051") as guard:
-        if not guard.moderate([{"role": "user", "content": text}]).is_allowed: ...
+with GuardClient("localhost:50051") as guard:
+    if not guard.moderate([{"role": "user", "content": text}]).is_allowed: ...
 """
 
 from guard_service.client.aio import AsyncGuardClient

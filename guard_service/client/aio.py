@@ -4,11 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from functools import cached_property
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc
 
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger
 from guard_service.client.catalogue import (
@@ -19,7 +17,7 @@ from guard_service.client.catalogue import (
     review_items_from_wire,
     server_info_from_wire,
 )
-from guard_service.client.channel import HEALTH_REQUEST, channel_options, is_serving
+from guard_service.client.channel import HEALTH_REQUEST, Stubs, channel_options, is_serving
 from guard_service.client.errors import Unavailable, error_from_call
 from guard_service.client.message import (
     Messages,
@@ -30,11 +28,11 @@ from guard_service.client.message import (
 )
 from guard_service.client.moderation import Moderation, moderation_from_wire
 from guard_service.v1 import moderation_pb2 as pb
-from guard_service.v1 import moderation_pb2_grpc, review_pb2, review_pb2_grpc
+from guard_service.v1 import review_pb2
 
 
-class GuardClient:
-    """Asks a moderation service; may be shared by threads."""
+class AsyncGuardClient:
+    """Asks a moderation service; belongs to the event loop of its first call."""
 
     def __init__(
         self,
@@ -45,29 +43,21 @@ class GuardClient:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """Connects at the first call. `timeout` is in seconds and covers the retries."""
-        arguments = channel_options(options)
+        self._target = target
         self._timeout = timeout
-        self._channel = (
-            grpc.secure_channel(target, credentials, arguments)
-            if credentials
-            else grpc.insecure_channel(target, arguments)
-        )
-        self._moderation = moderation_pb2_grpc.ModerationServiceStub(self._channel)
-        self._review = review_pb2_grpc.ReviewServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._credentials = credentials
+        self._options = channel_options(options)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self.close()
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
-    def close(self) -> None:
-        self._channel.close()
+    async def close(self) -> None:
+        await self._stubs.channel.close()
 
-    def moderate(
+    async def moderate(
         self,
         messages: Messages,
         *,
@@ -81,21 +71,26 @@ class GuardClient:
         request = request_to_wire(
             ModerationRequest(messages, policy, request_id, on_unavailable, labels)
         )
-        answer = self._call(self._moderation.Moderate, request, timeout)
+        answer = await self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 
-    def moderate_batch(
-        self, requests: Iterable[RequestLike], *, timeout: float | None = None
-    ) -> Iterator[BatchItem]:
+    async def moderate_batch(
+        self,
+        requests: Iterable[RequestLike] | AsyncIterable[RequestLike],
+        *,
+        timeout: float | None = None,
+    ) -> AsyncIterator[BatchItem]:
         """Judge many on one stream, yielding each answer as it comes, in no promised order.
 
-        `requests` is read in another thread, a few hundred ahead of the answers at most. A bad
-        item gets its own error; an error of the stream is raised after all that arrived.
+        `requests` is read a few hundred ahead of the answers at most. A bad item gets its own
+        error; an error of the stream is raised after all that arrived.
         """
-        ledger, places = Ledger(), threading.Semaphore(MAX_IN_FLIGHT)
-        call = self._moderation.ModerateBatch(_send(requests, ledger, places), timeout=timeout)
+        ledger, places = Ledger(), asyncio.Semaphore(MAX_IN_FLIGHT)
+        call = self._stubs.moderation.ModerateBatch(
+            _send(requests, ledger, places), timeout=timeout
+        )
         try:
-            for answer in call:
+            async for answer in call:
                 item = ledger.receive(answer)
                 places.release()
                 yield item
@@ -104,35 +99,40 @@ class GuardClient:
         finally:
             call.cancel()
             ledger.closed = True
-            places.release()  # lets the thread in _send see it
+            places.release()  # lets the task in _send see it
         ledger.check_settled()
 
-    def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
-        pages = self._pages(self._moderation.ListPolicies, pb.ListPoliciesRequest(), timeout)
-        return tuple(policy for page in pages for policy in policies_from_wire(page))
+    async def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
+        pages = self._pages(self._stubs.moderation.ListPolicies, pb.ListPoliciesRequest(), timeout)
+        return tuple([policy async for page in pages for policy in policies_from_wire(page)])
 
-    def server_info(self, *, timeout: float | None = None) -> ServerInfo:
+    async def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         request = pb.GetServerInfoRequest()
-        return server_info_from_wire(self._call(self._moderation.GetServerInfo, request, timeout))
+        answer = await self._call(self._stubs.moderation.GetServerInfo, request, timeout)
+        return server_info_from_wire(answer)
 
-    def list_review_items(
+    async def list_review_items(
         self, *, page_size: int = 0, timeout: float | None = None
-    ) -> Iterator[ReviewItem]:
+    ) -> AsyncIterator[ReviewItem]:
         """All review items, newest first; asks for the next page as it is reached."""
         request = review_pb2.ListReviewItemsRequest(page_size=page_size)
-        for page in self._pages(self._review.ListReviewItems, request, timeout):
-            yield from review_items_from_wire(page)
+        async for page in self._pages(self._stubs.review.ListReviewItems, request, timeout):
+            for item in review_items_from_wire(page):
+                yield item
 
-    def wait_until_ready(self, timeout: float = 60.0) -> None:
+    async def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Return once the service is SERVING; DeadlineExceeded if it is not within `timeout`."""
         deadline = time.monotonic() + timeout
-        while not self._sees_serving(deadline - time.monotonic()):
+        while not await self._sees_serving(deadline - time.monotonic()):
             pass  # the server went away while we watched: watch the next one
 
-    def _sees_serving(self, timeout: float) -> bool:
-        call = self._health.Watch(HEALTH_REQUEST, timeout=timeout, wait_for_ready=True)
+    async def _sees_serving(self, timeout: float) -> bool:
+        call = self._stubs.health.Watch(HEALTH_REQUEST, timeout=timeout, wait_for_ready=True)
         try:
-            return any(is_serving(answer) for answer in call)
+            async for answer in call:
+                if is_serving(answer):
+                    return True
+            return False
         except grpc.RpcError as error:
             failure = error_from_call(error)
             if isinstance(failure, Unavailable):
@@ -141,31 +141,54 @@ class GuardClient:
         finally:
             call.cancel()
 
-    def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
+    async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
         try:
-            return method(request, timeout=self._timeout if timeout is None else timeout)
+            return await method(request, timeout=self._timeout if timeout is None else timeout)
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 
-    def _pages(self, method: Any, request: Any, timeout: float | None) -> Iterator[Any]:
+    async def _pages(self, method: Any, request: Any, timeout: float | None) -> AsyncIterator[Any]:
         while True:
-            page = self._call(method, request, timeout)
+            page = await self._call(method, request, timeout)
             yield page
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
+    @cached_property
+    def _stubs(self) -> Stubs:
+        # Not in __init__: a channel belongs to the loop it was made in, and clients are often made
+        # before there is one.
+        if self._credentials:
+            channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
+        else:
+            channel = grpc.aio.insecure_channel(self._target, self._options)
+        return Stubs(channel)
 
-def _send(
-    requests: Iterable[RequestLike], ledger: Ledger, places: threading.Semaphore
-) -> Iterator[pb.ModerateBatchRequest]:
-    """Runs in gRPC's thread. Never raises: gRPC would log the error, and answers would be lost."""
+
+async def _send(
+    requests: Iterable[RequestLike] | AsyncIterable[RequestLike],
+    ledger: Ledger,
+    places: asyncio.Semaphore,
+) -> AsyncIterator[pb.ModerateBatchRequest]:
+    """Runs in gRPC's task. Never raises: gRPC would cancel the stream and lose answers."""
     try:
-        for request in requests:
-            places.acquire()
+        async for request in _each(requests):
+            await places.acquire()
             if ledger.closed:
                 return
             yield ledger.send(request)
         ledger.end()
     except Exception as error:
         ledger.end(error)
+
+
+async def _each(
+    requests: Iterable[RequestLike] | AsyncIterable[RequestLike],
+) -> AsyncIterator[RequestLike]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request

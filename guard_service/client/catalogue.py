@@ -8,7 +8,7 @@ from typing import Any
 
 from guard_service.client.message import OnUnavailable, Role
 from guard_service.client.moderation import Action
-from guard_service.client.wire import copy_fields, enum_from_wire
+from guard_service.client.wire import enum_from_wire, from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 
@@ -79,61 +79,42 @@ class ReviewItem:
 
 
 def policies_from_wire(page: Any) -> list[Policy]:
-    return [_policy(wire, page.default_policy) for wire in page.policies]
+    return [
+        from_wire(
+            Policy,
+            wire,
+            on_unavailable=enum_from_wire(OnUnavailable, pb.OnUnavailable, wire.on_unavailable),
+            categories=tuple(_category(category) for category in wire.categories),
+            is_default=wire.id == page.default_policy,
+        )
+        for wire in page.policies
+    ]
 
 
 def server_info_from_wire(wire: Any) -> ServerInfo:
-    return ServerInfo(
-        model=wire.model,
-        model_digest=wire.model_digest,
-        device=wire.device,
-        dtype=wire.dtype,
-        development_model=wire.development_model,
-        server_version=wire.server_version,
-        limits=copy_fields(Limits, wire.limits),
-    )
+    return from_wire(ServerInfo, wire, limits=from_wire(Limits, wire.limits))
 
 
 def review_items_from_wire(page: Any) -> list[ReviewItem]:
-    return [_review_item(wire) for wire in page.items]
-
-
-def _policy(wire: Any, default: str) -> Policy:
-    return Policy(
-        id=wire.id,
-        version=wire.version,
-        digest=wire.digest,
-        description=wire.description,
-        threshold=wire.threshold,
-        on_unavailable=enum_from_wire(OnUnavailable, pb.OnUnavailable, wire.on_unavailable),
-        categories=tuple(_category(category) for category in wire.categories),
-        is_default=wire.id == default,
-    )
+    return [
+        from_wire(
+            ReviewItem,
+            wire,
+            created_at=wire.created_at.ToDatetime(tzinfo=UTC),
+            reason=enum_from_wire(ReviewReason, review_pb2.ReviewReason, wire.reason),
+            action=enum_from_wire(Action, pb.Action, wire.action),
+            judged_role=enum_from_wire(Role, pb.Role, wire.judged_role),
+            codes=tuple(wire.codes),
+            labels=dict(wire.labels),
+        )
+        for wire in page.items
+    ]
 
 
 def _category(wire: Any) -> PolicyCategory:
-    return PolicyCategory(
-        code=wire.code,
-        name=wire.name,
-        definition=wire.definition,
+    return from_wire(
+        PolicyCategory,
+        wire,
         threshold=wire.threshold if wire.HasField("threshold") else None,
         action=enum_from_wire(Action, pb.Action, wire.action),
-    )
-
-
-def _review_item(wire: Any) -> ReviewItem:
-    return ReviewItem(
-        id=wire.id,
-        request_id=wire.request_id,
-        created_at=wire.created_at.ToDatetime(tzinfo=UTC),
-        reason=enum_from_wire(ReviewReason, review_pb2.ReviewReason, wire.reason),
-        action=enum_from_wire(Action, pb.Action, wire.action),
-        judged_role=enum_from_wire(Role, pb.Role, wire.judged_role),
-        unsafe_score=wire.unsafe_score,
-        codes=tuple(wire.codes),
-        policy=wire.policy,
-        policy_version=wire.policy_version,
-        model=wire.model,
-        conversation_digest=wire.conversation_digest,
-        labels=dict(wire.labels),
     )

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from guard_service import __version__
 from guard_service.v1 import moderation_pb2 as pb
+from guard_service.v1 import moderation_pb2_grpc, review_pb2_grpc
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
 HEALTH_REQUEST = health_pb2.HealthCheckRequest(service=SERVICE)
@@ -30,14 +31,26 @@ def channel_options(extra: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
         "grpc.service_config": service_config(),
         "grpc.enable_retries": 1,
         "grpc.primary_user_agent": f"guard-service-client/{__version__}",
-        # Finds dead peers and keeps balancers from forgetting idle connections. Our servers take a
-        # ping every 10 s; gRPC itself sends no more than one a minute while no data flows.
+        # Finds dead peers and keeps balancers from forgetting idle connections; far above the 10 s
+        # between pings at which our servers begin to refuse them.
         "grpc.keepalive_time_ms": 60_000,
         "grpc.keepalive_timeout_ms": 10_000,
         # gRPC's two minutes are too long for a server that was only restarted.
         "grpc.max_reconnect_backoff_ms": 5_000,
     }
     return list((options | dict(extra or {})).items())
+
+
+class Stubs:
+    """A channel, of grpc or grpc.aio, and the services called through it."""
+
+    def __init__(self, channel: Any) -> None:
+        moderation: Any = moderation_pb2_grpc.ModerationServiceStub  # generated without types
+        review: Any = review_pb2_grpc.ReviewServiceStub
+        self.channel = channel
+        self.moderation = moderation(channel)
+        self.review = review(channel)
+        self.health: Any = health_pb2_grpc.HealthStub(channel)
 
 
 def is_serving(answer: Any) -> bool:

@@ -1,14 +1,14 @@
 """Every error of the client, and the one table from gRPC's codes to them.
 
-    GuardError              code, reason, message, retry_after_s, violations
-    ├── InvalidRequest      mend the request: `violations` name the fields
-    ├── Unauthenticated     show who you are
-    ├── PermissionDenied    this caller may not
-    ├── Overloaded          try again after `retry_after_s`
-    ├── QuotaExceeded       this caller has used up its share
-    ├── Unavailable         nobody answers, after all retries
-    ├── DeadlineExceeded    no answer in time
-    └── ServerError         the server failed, or its answer means nothing to us
+GuardError              code, reason, message, retry_after_s, violations
+├── InvalidRequest      mend the request: `violations` name the fields
+├── Unauthenticated     show who you are
+├── PermissionDenied    this caller may not
+├── Overloaded          try again after `retry_after_s`
+├── QuotaExceeded       this caller has used up its share
+├── Unavailable         nobody answers, after all retries
+├── DeadlineExceeded    no answer in time
+└── ServerError         the server failed, or its answer means nothing to us
 """
 
 from dataclasses import dataclass
@@ -141,28 +141,24 @@ def error_from_status(status: status_pb2.Status) -> GuardError:
     reason = _detail(status, error_details_pb2.ErrorInfo).reason
     fields = _detail(status, error_details_pb2.BadRequest).field_violations
     quotas = _detail(status, error_details_pb2.QuotaFailure).violations
-    retry = _detail(status, error_details_pb2.RetryInfo)
-    return _kind(code, reason or bool(quotas) and "QUOTA_EXCEEDED" or "", status.message)(
+    delay = _detail(status, error_details_pb2.RetryInfo).retry_delay.ToTimedelta().total_seconds()
+    violations = [Violation(field.field, field.description) for field in fields]
+    violations += [Violation(quota.subject, quota.description) for quota in quotas]
+    kind = QuotaExceeded if quotas else _kind(code, reason, status.message)
+    return kind(
         status.message,
         code=code,
         reason=reason,
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds()
-        if retry.HasField("retry_delay")
-        else None,
-        violations=(
-            *(Violation(v.field, v.description) for v in fields),
-            *(Violation(v.subject, v.description) for v in quotas),
-        ),
+        retry_after_s=delay or None,
+        violations=tuple(violations),
     )
 
 
 def _kind(code: grpc.StatusCode, reason: str, message: str) -> type[GuardError]:
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        if reason == "QUOTA_EXCEEDED":
-            return QuotaExceeded
-        # gRPC's own refusal of a too large message has this code and no reason: waiting is no help.
-        if not reason and "larger than max" in message:
-            return InvalidRequest
+    # gRPC's own refusal of a too large message has this code and no reason: waiting is no help.
+    is_ours = bool(reason) or code is not grpc.StatusCode.RESOURCE_EXHAUSTED
+    if not is_ours and "larger than max" in message:
+        return InvalidRequest
     return _KINDS.get(code, ServerError)
 
 

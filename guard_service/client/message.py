@@ -95,7 +95,9 @@ def request_to_wire(request: ModerationRequest) -> pb.ModerateRequest:
         labels=dict(_labels(request.labels)),
     )
     if request.on_unavailable is not None:
-        wire.on_unavailable = enum_to_wire(_on_unavailable(request.on_unavailable), pb.OnUnavailable)
+        wire.on_unavailable = enum_to_wire(
+            _on_unavailable(request.on_unavailable), pb.OnUnavailable
+        )
     return wire
 
 
@@ -203,5 +205,3 @@ def _text(value: Any, at: str) -> str:
     except UnicodeEncodeError:  # `from None`: this error carries the whole text
         raise refusal(at, "is not valid Unicode (it holds half a surrogate pair)") from None
     return value
-
-

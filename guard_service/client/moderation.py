@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from guard_service.client.errors import unreadable
-from guard_service.client.wire import copy_fields, enum_from_wire
+from guard_service.client.wire import enum_from_wire, from_wire
 from guard_service.v1 import moderation_pb2 as pb
 
 
@@ -92,19 +92,15 @@ def moderation_from_wire(wire: Any, request_id: str) -> Moderation:
     """The answer to this request; ServerError where it is not one that may be acted on."""
     if wire.request_id != request_id:
         raise unreadable("the server answered another request than the one asked")
-    moderation = Moderation(
-        request_id=request_id,
+    moderation = from_wire(
+        Moderation,
+        wire,
         action=enum_from_wire(Action, pb.Action, wire.action),
-        review=wire.review,
-        review_item_id=wire.review_item_id,
         assessment=enum_from_wire(Assessment, pb.Assessment, wire.assessment),
         verdict=_verdict(wire.verdict) if wire.HasField("verdict") else None,
-        coverage=copy_fields(Coverage, wire.coverage),
-        usage=copy_fields(Usage, wire.usage),
-        timings=copy_fields(Timings, wire.timings),
-        policy=wire.policy,
-        policy_version=wire.policy_version,
-        model=wire.model,
+        coverage=from_wire(Coverage, wire.coverage),
+        usage=from_wire(Usage, wire.usage),
+        timings=from_wire(Timings, wire.timings),
     )
     if (moderation.verdict is None) != (moderation.assessment is Assessment.UNAVAILABLE):
         raise unreadable("the server's assessment and its verdict contradict each other")
@@ -112,5 +108,5 @@ def moderation_from_wire(wire: Any, request_id: str) -> Moderation:
 
 
 def _verdict(wire: Any) -> Verdict:
-    categories = tuple(copy_fields(CategoryScore, score) for score in wire.categories)
-    return Verdict(wire.unsafe, wire.unsafe_score, wire.label_mass, categories)
+    categories = tuple(from_wire(CategoryScore, score) for score in wire.categories)
+    return from_wire(Verdict, wire, categories=categories)

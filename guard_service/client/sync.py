@@ -3,11 +3,9 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc
 
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger
 from guard_service.client.catalogue import (
@@ -18,7 +16,7 @@ from guard_service.client.catalogue import (
     review_items_from_wire,
     server_info_from_wire,
 )
-from guard_service.client.channel import HEALTH_REQUEST, channel_options, is_serving
+from guard_service.client.channel import HEALTH_REQUEST, Stubs, channel_options, is_serving
 from guard_service.client.errors import Unavailable, error_from_call
 from guard_service.client.message import (
     Messages,
@@ -29,7 +27,7 @@ from guard_service.client.message import (
 )
 from guard_service.client.moderation import Moderation, moderation_from_wire
 from guard_service.v1 import moderation_pb2 as pb
-from guard_service.v1 import moderation_pb2_grpc, review_pb2, review_pb2_grpc
+from guard_service.v1 import review_pb2
 
 
 class GuardClient:
@@ -46,25 +44,20 @@ class GuardClient:
         """Connects at the first call. `timeout` is in seconds and covers the retries."""
         arguments = channel_options(options)
         self._timeout = timeout
-        self._channel = (
+        self._stubs = Stubs(
             grpc.secure_channel(target, credentials, arguments)
             if credentials
             else grpc.insecure_channel(target, arguments)
         )
-        self._moderation = moderation_pb2_grpc.ModerationServiceStub(self._channel)
-        self._review = review_pb2_grpc.ReviewServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        self._channel.close()
+        self._stubs.channel.close()
 
     def moderate(
         self,
@@ -80,7 +73,7 @@ class GuardClient:
         request = request_to_wire(
             ModerationRequest(messages, policy, request_id, on_unavailable, labels)
         )
-        answer = self._call(self._moderation.Moderate, request, timeout)
+        answer = self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 
     def moderate_batch(
@@ -92,7 +85,9 @@ class GuardClient:
         item gets its own error; an error of the stream is raised after all that arrived.
         """
         ledger, places = Ledger(), threading.Semaphore(MAX_IN_FLIGHT)
-        call = self._moderation.ModerateBatch(_send(requests, ledger, places), timeout=timeout)
+        call = self._stubs.moderation.ModerateBatch(
+            _send(requests, ledger, places), timeout=timeout
+        )
         try:
             for answer in call:
                 item = ledger.receive(answer)
@@ -107,19 +102,21 @@ class GuardClient:
         ledger.check_settled()
 
     def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
-        pages = self._pages(self._moderation.ListPolicies, pb.ListPoliciesRequest(), timeout)
+        pages = self._pages(self._stubs.moderation.ListPolicies, pb.ListPoliciesRequest(), timeout)
         return tuple(policy for page in pages for policy in policies_from_wire(page))
 
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         request = pb.GetServerInfoRequest()
-        return server_info_from_wire(self._call(self._moderation.GetServerInfo, request, timeout))
+        return server_info_from_wire(
+            self._call(self._stubs.moderation.GetServerInfo, request, timeout)
+        )
 
     def list_review_items(
         self, *, page_size: int = 0, timeout: float | None = None
     ) -> Iterator[ReviewItem]:
         """All review items, newest first; asks for the next page as it is reached."""
         request = review_pb2.ListReviewItemsRequest(page_size=page_size)
-        for page in self._pages(self._review.ListReviewItems, request, timeout):
+        for page in self._pages(self._stubs.review.ListReviewItems, request, timeout):
             yield from review_items_from_wire(page)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
@@ -129,7 +126,7 @@ class GuardClient:
             pass  # the server went away while we watched: watch the next one
 
     def _sees_serving(self, timeout: float) -> bool:
-        call = self._health.Watch(HEALTH_REQUEST, timeout=timeout, wait_for_ready=True)
+        call = self._stubs.health.Watch(HEALTH_REQUEST, timeout=timeout, wait_for_ready=True)
         try:
             return any(is_serving(answer) for answer in call)
         except grpc.RpcError as error:

@@ -15,7 +15,7 @@ def enum_to_wire(member: Enum, wire: Any) -> Any:
 
 
 def enum_from_wire(kind: type[E], wire: Any, number: int) -> E:
-    """Our member of that name. A number without one is UNKNOWN where `kind` has it, else ServerError.
+    """Our member of that name; without one UNKNOWN where `kind` has that, else ServerError.
 
     What decides (Action, Assessment) has no UNKNOWN: neither UNSPECIFIED nor a number newer than
     this client may ever be read as "allow".
@@ -28,10 +28,11 @@ def enum_from_wire(kind: type[E], wire: Any, number: int) -> E:
     return member
 
 
-def copy_fields(kind: type[D], message: Any) -> D:
-    """A dataclass filled from the message's fields of the same names."""
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(message, name) for name in names})
+def from_wire(kind: type[D], message: Any, **converted: Any) -> D:
+    """A dataclass of what is `converted` and, for the rest, the fields of the same names."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    copied = {name: getattr(message, name) for name in names - converted.keys()}
+    return kind(**copied, **converted)
 
 
 def _prefix(wire: Any) -> str:

@@ -5,16 +5,13 @@ its progress bars show on a terminal. It never prints the token, and neither do 
 """
 
 import hashlib
-import json
 import shutil
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
@@ -25,32 +22,16 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoSibling
 
-from guard_service.engine.checkpoint import (
-    Checkpoint,
-    _read_config,
-    find_checkpoint,
-    models_folder,
-)
-from guard_service.engine.tokenizer import DEFAULT_WINDOW_TOKENS, GuardTokenizer
+from guard_service.engine.checkpoint import Checkpoint, _check_config, find_checkpoint
+from guard_service.engine.manifest import Manifest, find_manifest, write_manifest
+from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 _GIB = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A model on the hub: where it is, what of it we want, and what we know of it."""
-
-    name: str
-    repo: str
-    files: tuple[str, ...]  # shell patterns for the repository's top folder
-    revision: str = "main"
-    context: int = DEFAULT_WINDOW_TOKENS
-    licence: str = ""
-    canaries: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,83 +53,73 @@ class _Snapshot:
     files: tuple[_RemoteFile, ...]
 
 
-def known_models() -> dict[str, Manifest]:
-    """The manifests that we ship, by name."""
-    manifests = map(read_manifest, sorted(models_folder().glob("*.toml")))
-    return {manifest.name: manifest for manifest in manifests}
+@dataclass(frozen=True, slots=True)
+class _Hub:
+    """A repository on a hub, and who asks for it."""
 
+    manifest: Manifest
+    endpoint: str
+    token: str | None = field(repr=False)
 
-def read_manifest(path: Path) -> Manifest:
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Manifest(
-        name=values["name"],
-        repo=values["repo"],
-        files=tuple(values["files"]),
-        revision=values["revision"],
-        context=values["context"],
-        licence=values["licence"].strip(),
-        canaries=tuple(values.get("canary", ())),
-    )
+    def list(self) -> _Snapshot:
+        """The files that we want of the revision's commit, or CheckpointRefused."""
+        manifest = self.manifest
+        api = HfApi(endpoint=self.endpoint, token=self.token)
+        with _explained(self):
+            found = api.model_info(manifest.repo, revision=manifest.revision, files_metadata=True)
+        files = tuple(map(_remote_file, found.siblings or ()))
+        wanted = tuple(file for file in files if _is_wanted(file.name, manifest.files))
+        if not any(file.is_weights for file in wanted):
+            raise _no_weights(manifest.repo, [file.name for file in files])
+        if found.sha is None:
+            raise CheckpointRefused(f"{manifest.repo}: the hub names no commit")
+        return _Snapshot(found.sha, wanted)
 
-
-def find_manifest(model: str) -> Manifest:
-    """The manifest of a known name or repository, or a plain one for any other repository."""
-    known = known_models()
-    for manifest in known.values():
-        if model in (manifest.name, manifest.repo):
-            return manifest
-    if model.count("/") != 1:
-        names = ", ".join(known)
-        raise CheckpointRefused(f"{model}: no such model; known are {names}, or give OWNER/REPO")
-    files = next(iter(known.values())).files
-    return Manifest(name=model.partition("/")[2].lower(), repo=model, files=files)
+    def fetch(self, commit: str, files: Iterable[_RemoteFile], folder: Path) -> None:
+        with _explained(self):
+            snapshot_download(
+                self.manifest.repo,
+                revision=commit,
+                local_dir=folder,
+                allow_patterns=[escape(file.name) for file in files],
+                token=self.token,
+                endpoint=self.endpoint,
+            )
 
 
 def pull(
-    manifest: Manifest,
+    model: str,
     folder: Path,
     *,
     revision: str | None = None,
     token: str | None = None,
     endpoint: str | None = None,
 ) -> Checkpoint:
-    """Fetch a model into a folder; CheckpointRefused says what is wrong and what to do.
+    """Fetch a known model or any OWNER/REPO; CheckpointRefused says what is wrong and what to do.
 
     Run again after an interruption, it fetches only the files that are not complete. Without a
     token the one of HF_TOKEN or of `hf auth login` is used.
     """
+    manifest = find_manifest(model)
     manifest = replace(manifest, revision=revision or manifest.revision)
-    hub = endpoint or constants.ENDPOINT
-    with _explained(manifest, hub):
-        # 1) what is there, and whether we want it
-        snapshot = _list(HfApi(endpoint=endpoint, token=token), manifest)
-        _check_folder(folder, snapshot)
-        # 2) the small files first: they can tell that the gigabytes are of no use
-        small = [file for file in snapshot.files if not file.is_weights]
-        _fetch(manifest, snapshot.commit, small, folder, token, endpoint)
-        _read_config(folder)
-        GuardTokenizer.from_folder(folder)
-        _fetch(manifest, snapshot.commit, snapshot.files, folder, token, endpoint)
+    hub = _Hub(manifest, endpoint or constants.ENDPOINT, token)
+    # 1) what is there, and whether we want it
+    snapshot = hub.list()
+    _check_folder(folder, snapshot)
+    # 2) the small files first: they can tell that the gigabytes are of no use
+    hub.fetch(snapshot.commit, (f for f in snapshot.files if not f.is_weights), folder)
+    _check_config(folder)
+    GuardTokenizer.from_folder(folder)
+    hub.fetch(snapshot.commit, snapshot.files, folder)
     # 3) that it is what the hub has, and that we would load it
     _check_digests(folder, snapshot.files)
     find_checkpoint(str(folder))
-    _write_manifest(folder, manifest, snapshot.commit)
+    write_manifest(folder, manifest, snapshot.commit)
     return find_checkpoint(str(folder))
 
 
-def _list(api: HfApi, manifest: Manifest) -> _Snapshot:
-    found = api.model_info(manifest.repo, revision=manifest.revision, files_metadata=True)
-    siblings = found.siblings or []
-    files = tuple(
-        _RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
-        for file in siblings
-        if _is_wanted(file.rfilename, manifest.files)
-    )
-    if not any(file.is_weights for file in files):
-        raise _no_weights(manifest, [file.rfilename for file in siblings])
-    if found.sha is None:
-        raise CheckpointRefused(f"{manifest.repo}: the hub names no commit")
-    return _Snapshot(found.sha, files)
+def _remote_file(file: RepoSibling) -> _RemoteFile:
+    return _RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None)
 
 
 def _is_wanted(name: str, patterns: Iterable[str]) -> bool:
@@ -158,13 +129,13 @@ def _is_wanted(name: str, patterns: Iterable[str]) -> bool:
     return in_top and not is_pickle and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _no_weights(manifest: Manifest, names: Sequence[str]) -> CheckpointRefused:
+def _no_weights(repo: str, names: Sequence[str]) -> CheckpointRefused:
     pickles = sorted(name for name in names if name.endswith(_PICKLES))
     if not pickles:
-        return CheckpointRefused(f"{manifest.repo}: no model*.safetensors files")
+        return CheckpointRefused(f"{repo}: has no model*.safetensors files")
     listed = ", ".join(pickles[:3]) + (", …" if len(pickles) > 3 else "")
     problem = f"its weights are pickles ({listed}), which can run code and are never loaded"
-    return CheckpointRefused(f"{manifest.repo}: {problem}; it needs safetensors")
+    return CheckpointRefused(f"{repo}: {problem}; it needs safetensors")
 
 
 def _check_folder(folder: Path, snapshot: _Snapshot) -> None:
@@ -180,24 +151,6 @@ def _check_folder(folder: Path, snapshot: _Snapshot) -> None:
     if needed > free:
         problem = f"{needed / _GIB:.1f} GiB are still to fetch, {free / _GIB:.1f} GiB are free"
         raise CheckpointRefused(f"{folder}: {problem}; make room or choose another folder")
-
-
-def _fetch(
-    manifest: Manifest,
-    commit: str,
-    files: Sequence[_RemoteFile],
-    folder: Path,
-    token: str | None,
-    endpoint: str | None,
-) -> None:
-    snapshot_download(
-        manifest.repo,
-        revision=commit,
-        local_dir=folder,
-        allow_patterns=[escape(file.name) for file in files],
-        token=token,
-        endpoint=endpoint,
-    )
 
 
 def _check_digests(folder: Path, files: Iterable[_RemoteFile]) -> None:
@@ -216,61 +169,43 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_manifest(folder: Path, manifest: Manifest, commit: str) -> None:
-    """What the service is to know of the model; in place at once or not at all."""
-    lines = ["# Written by `guard pull`."]
-    lines += _assignments(name=manifest.name, repo=manifest.repo, revision=commit)
-    lines += _assignments(context=manifest.context, licence=manifest.licence)
-    for canary in manifest.canaries:
-        lines += ["", "[[canary]]", *_assignments(**canary)]
-    temporary = folder / "manifest.toml.new"
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(folder / "manifest.toml")
-
-
-def _assignments(**values: str | int | bool) -> list[str]:
-    # JSON writes strings, whole numbers and booleans exactly as TOML does.
-    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-
-
 @contextmanager
-def _explained(manifest: Manifest, hub: str) -> Iterator[None]:
+def _explained(hub: _Hub) -> Iterator[None]:
     """Turn what the hub's library raises into one line that says what to do."""
     try:
         yield
-    except CheckpointRefused:
-        raise
     except Exception as error:  # its network errors are httpx's or httpx2's, by its version
-        raise CheckpointRefused(f"{manifest.repo}: {_advice(error, manifest, hub)}") from None
+        raise CheckpointRefused(f"{hub.manifest.repo}: {_advice(error, hub)}") from None
 
 
-def _advice(error: Exception, manifest: Manifest, hub: str) -> str:
+def _advice(error: Exception, hub: _Hub) -> str:
     """Never the error's own text: it can quote headers or signed addresses."""
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    page = f"{hub.endpoint}/{hub.manifest.repo}"
     match error:
         case GatedRepoError() if status == 401:
             return (
-                f"gated: accept the licence at {hub}/{manifest.repo}, then set HF_TOKEN to a "
-                f"token of that account ({_TOKENS_PAGE})"
+                f"gated: accept the licence at {page}, then set HF_TOKEN to a token of that "
+                f"account ({_TOKENS_PAGE})"
             )
         case GatedRepoError():
             return (
-                f"gated, and the account of HF_TOKEN has no access: accept the licence at "
-                f"{hub}/{manifest.repo} and wait for approval; a fine-grained token must also be "
-                "allowed to read gated repositories"
+                "gated, and the account of HF_TOKEN has no access: accept the licence at "
+                f"{page} and wait for approval; a fine-grained token must also be allowed to "
+                "read gated repositories"
             )
         case RepositoryNotFoundError():
-            return f"no such repository on {hub}, or a private one that HF_TOKEN may not read"
+            return f"no such repository on {hub.endpoint}, or one that HF_TOKEN may not read"
         case RevisionNotFoundError():
-            return f"has no revision {manifest.revision}"
+            return f"has no revision {hub.manifest.revision}"
         case HFValidationError():
             return "not the name of a repository: write OWNER/REPO"
         case OfflineModeIsEnabled():
             return "HF_HUB_OFFLINE is set: unset it to fetch anything"
     if status == 401:
-        return f"{hub} does not know the token in HF_TOKEN: make one at {_TOKENS_PAGE}"
+        return f"{hub.endpoint} does not know the token in HF_TOKEN: make one at {_TOKENS_PAGE}"
     if status is not None:
-        return f"{hub} answered {status}: try again later; what is complete is kept"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return f"{hub} cannot be reached ({type(error).__name__}): check the network and pull again"
+        return f"{hub.endpoint} answered {status}: pull again later; complete files are kept"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename or 'the disk'}: {error.strerror}"
+    return f"{hub.endpoint} cannot be reached ({type(error).__name__}): pull again once it can be"

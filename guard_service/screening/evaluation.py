@@ -1,17 +1,15 @@
 """How well verdicts agree with labels. Plain arithmetic; knows neither files nor screens.
 
-A figure that the rows cannot give is None (shown as a dash), never a zero that looks like a result.
+A figure that the rows cannot give is None (not applicable), never a zero that looks like a result.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from guard_service.conversation import Role
 from guard_service.screening.labelled import LabelledRow
 
-HEADINGS = ("file", "rows", "n", "unsafe", "F1", "precision", "recall", "FPR", "AUPRC", "ECE")
-_ALL_FILES = "all files"
 _ECE_BINS = 10
 
 
@@ -26,9 +24,10 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class EvaluationRow:
+    name: str  # "all", a role, or a category's code
     num_rows: int
-    num_unsafe: int  # by label; in a category's figures: rows labelled with it
+    num_unsafe: int  # by label; in a category's row: those labelled with it
     f1: float | None
     precision: float | None
     recall: float | None
@@ -38,45 +37,37 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
-    file: str
-    group: str  # "all", a role, or a category's code
-    figures: Figures
-
-    def cells(self) -> tuple[str, ...]:
-        """The row as shown, under HEADINGS."""
-        f = self.figures
-        shares = (f.f1, f.precision, f.recall, f.fpr, f.auprc, f.ece)
-        return (self.file, self.group, str(f.num_rows), str(f.num_unsafe), *map(_show, shares))
-
-    def to_json(self) -> dict[str, object]:
-        return {"file": self.file, "group": self.group, **asdict(self.figures)}
+class Evaluation:
+    rows: tuple[EvaluationRow, ...]
 
 
-def table(files: Mapping[str, Sequence[Judged]]) -> tuple[TableRow, ...]:
-    """Every file whole, by role and by category; then, where there are several, all together."""
-    rows = [row for name, judged in files.items() for row in _table_of(name, judged)]
-    if len(files) > 1:
-        together = [one for judged in files.values() for one in judged]
-        rows += _table_of(_ALL_FILES, together)
-    return tuple(rows)
+def evaluate(judged: Sequence[Judged]) -> Evaluation:
+    """All together, then by judged role, then by category that the labels name."""
+    rows = [evaluate_verdicts("all", judged)]
+    for role in Role:
+        if of_role := [one for one in judged if one.row.role is role]:
+            rows.append(evaluate_verdicts(role.value, of_role))
+    codes = {code for one in judged for code in one.row.codes}
+    rows += [evaluate_category(code, judged) for code in sorted(codes, key=_number)]
+    return Evaluation(tuple(rows))
 
 
-def figures(judged: Sequence[Judged]) -> Figures:
+def evaluate_verdicts(name: str, judged: Sequence[Judged]) -> EvaluationRow:
     """Verdicts against labels: unsafe is the positive class."""
     truths = [one.row.is_unsafe for one in judged]
     scores = [one.unsafe_score for one in judged]
     return replace(
-        _figures(truths, [one.is_unsafe for one in judged]),
+        _count(name, truths, [one.is_unsafe for one in judged]),
         auprc=average_precision(truths, scores),
         ece=expected_calibration_error(truths, scores),
     )
 
 
-def category_figures(judged: Iterable[Judged], code: str) -> Figures:
+def evaluate_category(code: str, judged: Iterable[Judged]) -> EvaluationRow:
     """One category against the rest, over the rows whose categories are known."""
     known = [one for one in judged if one.row.codes or not one.row.is_unsafe]
-    return _figures([code in one.row.codes for one in known], [code in one.codes for one in known])
+    truths = [code in one.row.codes for one in known]
+    return _count(code, truths, [code in one.codes for one in known])
 
 
 def average_precision(truths: Sequence[bool], scores: Sequence[float]) -> float | None:
@@ -101,22 +92,12 @@ def expected_calibration_error(truths: Sequence[bool], scores: Sequence[float]) 
     return _ratio(sum(abs(sum(gaps)) for gaps in bins), len(truths))
 
 
-def _table_of(name: str, judged: Sequence[Judged]) -> list[TableRow]:
-    rows = [TableRow(name, "all", figures(judged))]
-    for role in Role:
-        if of_role := [one for one in judged if one.row.role is role]:
-            rows.append(TableRow(name, role.value, figures(of_role)))
-    codes = {code for one in judged for code in one.row.codes}
-    for code in sorted(codes, key=lambda code: int(code[1:])):
-        rows.append(TableRow(name, code, category_figures(judged, code)))
-    return rows
-
-
-def _figures(truths: Sequence[bool], found: Sequence[bool]) -> Figures:
+def _count(name: str, truths: Sequence[bool], found: Sequence[bool]) -> EvaluationRow:
     pairs = list(zip(truths, found, strict=True))
     hits, missed = pairs.count((True, True)), pairs.count((True, False))
     false_alarms, rejected = pairs.count((False, True)), pairs.count((False, False))
-    return Figures(
+    return EvaluationRow(
+        name=name,
         num_rows=len(pairs),
         num_unsafe=hits + missed,
         f1=_ratio(2 * hits, 2 * hits + false_alarms + missed),
@@ -134,5 +115,5 @@ def _score(pair: tuple[float, bool]) -> float:
     return pair[0]
 
 
-def _show(share: float | None) -> str:
-    return "—" if share is None else f"{share:.3f}"
+def _number(code: str) -> int:
+    return int(code[1:])

@@ -5,20 +5,14 @@ A line that does not hold together is refused with its file and number, never wi
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guard_service.conversation import (
-    Conversation,
-    Limits,
-    Message,
-    Role,
-    ToolCall,
-    check_conversation,
-)
+from guard_service.conversation import Conversation, Limits, Role, check_conversation
 from guard_service.errors import InvalidRequest, Violation
+from guard_service.screening.messages import read_conversation
 
 _CODE = re.compile(r"S[1-9][0-9]?")
 # A file on the operator's own disk is not a stranger's request: any size is read.
@@ -54,14 +48,6 @@ def read_labelled(path: Path) -> Iterator[LabelledRow]:
                 yield _row(line, f"{path}:{number}")
 
 
-def conversation_from_json(values: object, place: str) -> Conversation:
-    """A JSON list of messages as a conversation; `place` is how an error names it."""
-    if not isinstance(values, list):
-        raise _refusal(place, "must be a list of messages")
-    messages = tuple(_message(value, f"{place}[{i}]") for i, value in enumerate(values))
-    return _checked(Conversation(messages), place)
-
-
 def _row(line: bytes, place: str) -> LabelledRow:
     values = _object(line, place)
     unsafe = values.get("unsafe")
@@ -80,6 +66,7 @@ def _row(line: bytes, place: str) -> LabelledRow:
 def _object(line: bytes, place: str) -> dict[str, Any]:
     try:
         values = json.loads(line.decode("utf-8-sig"))
+        json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is not text
     except (ValueError, RecursionError):  # not the error's text: it may quote the line
         raise _refusal(place, "not JSON in UTF-8") from None
     if not isinstance(values, dict):
@@ -88,46 +75,26 @@ def _object(line: bytes, place: str) -> dict[str, Any]:
 
 
 def _conversation(values: dict[str, Any], place: str) -> Conversation:
-    has_text = "text" in values
-    if has_text == ("messages" in values):
+    if ("text" in values) == ("messages" in values):
         raise _refusal(place, "must have either text or messages")
-    if has_text:
-        role = _role(values.get("role"), f"{place}: role")
-        message = Message(role, _text(values, "text", place))
-        return _checked(Conversation((message,)), f"{place}: text")
-    conversation = conversation_from_json(values["messages"], f"{place}: messages")
+    messages = values.get("messages")
+    if "text" in values:
+        messages = [{"role": values.get("role"), "content": values["text"]}]
+    try:
+        conversation = read_conversation(messages)
+        check_conversation(conversation, _NO_LIMITS)
+    except InvalidRequest as error:
+        raise _placed(error, place) from None
     # With messages the last one is judged; a role beside them can only agree.
     if values.get("role") not in (None, conversation.judged.role.value):
         raise _refusal(f"{place}: role", "is not the role of the last message")
     return conversation
 
 
-def _message(values: object, place: str) -> Message:
-    if not isinstance(values, dict):
-        raise _refusal(place, "must be an object")
-    calls = values.get("tool_calls") or []
-    if not isinstance(calls, list):
-        raise _refusal(f"{place}.tool_calls", "must be a list")
-    return Message(
-        role=_role(values.get("role"), f"{place}.role"),
-        content=_text(values, "content", place),
-        tool_calls=tuple(_tool_call(call, f"{place}.tool_calls") for call in calls),
-        name=_text(values, "name", place),
+def _placed(error: InvalidRequest, place: str) -> InvalidRequest:
+    return InvalidRequest(
+        tuple(Violation(f"{place}: {v.field}", v.problem) for v in error.violations)
     )
-
-
-def _tool_call(values: object, place: str) -> ToolCall:
-    if not isinstance(values, dict):
-        raise _refusal(place, "must hold objects")
-    return ToolCall(_text(values, "name", place), _text(values, "arguments_json", place))
-
-
-def _role(value: object, place: str) -> Role:
-    try:
-        return Role(value)
-    except ValueError:
-        names = ", ".join(role.value for role in Role)
-        raise _refusal(place, f"must be one of {names}") from None
 
 
 def _codes(value: object, place: str, *, is_unsafe: bool) -> tuple[str, ...]:
@@ -151,30 +118,7 @@ def _text(values: dict[str, Any], key: str, place: str) -> str:
         return ""
     if not isinstance(value, str):
         raise _refusal(f"{place}: {key}", "must be a string")
-    if not _is_unicode(value):
-        raise _refusal(f"{place}: {key}", "holds half a surrogate pair, which is no text")
     return value
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _checked(conversation: Conversation, place: str) -> Conversation:
-    """The conversation, if it can be judged."""
-    try:
-        check_conversation(conversation, _NO_LIMITS)
-    except InvalidRequest as error:
-        raise _refusal(place, "; ".join(_problems(error.violations))) from None
-    return conversation
-
-
-def _problems(violations: Sequence[Violation]) -> Iterator[str]:
-    return (violation.problem for violation in violations)
 
 
 def _refusal(place: str, problem: str) -> InvalidRequest:

@@ -1,4 +1,3 @@
-import json
 import math
 from random import Random
 
@@ -9,13 +8,12 @@ from sklearn import metrics
 
 from guard_service.conversation import Conversation, Message, Role
 from guard_service.screening.evaluation import (
-    HEADINGS,
     Judged,
     average_precision,
-    category_figures,
+    evaluate,
+    evaluate_category,
+    evaluate_verdicts,
     expected_calibration_error,
-    figures,
-    table,
 )
 from guard_service.screening.labelled import LabelledRow
 
@@ -42,7 +40,7 @@ mixed = rows.filter(lambda found: len({truth for truth, _ in found}) == 2)
 def test_counts_agree_with_scikit_learn(given_rows: list[tuple[bool, float]]) -> None:
     truths = [truth for truth, _ in given_rows]
     found = [score >= 0.5 for _, score in given_rows]
-    ours = figures([judged(truth, score) for truth, score in given_rows])
+    ours = evaluate_verdicts("all", [judged(truth, score) for truth, score in given_rows])
     for value, reference in (
         (ours.f1, metrics.f1_score),
         (ours.precision, metrics.precision_score),
@@ -91,18 +89,18 @@ def test_calibration_error_weighs_the_bins_by_their_rows() -> None:
 
 
 def test_rows_that_are_all_unsafe_give_recall_but_no_false_positive_rate() -> None:
-    found = figures([judged(True, 0.9), judged(True, 0.1)])
+    found = evaluate_verdicts("all", [judged(True, 0.9), judged(True, 0.1)])
     assert (found.recall, found.fpr, found.auprc) == (0.5, None, None)
 
 
 def test_rows_that_are_all_safe_give_a_false_positive_rate_alone() -> None:
-    found = figures([judged(False, 0.9), judged(False, 0.1), judged(False, 0.1)])
+    found = evaluate_verdicts("all", [judged(False, 0.9), judged(False, 0.1), judged(False, 0.1)])
     assert found.fpr == pytest.approx(1 / 3)
     assert (found.recall, found.auprc) == (None, None)
 
 
 def test_no_rows_give_no_figures() -> None:
-    found = figures([])
+    found = evaluate_verdicts("all", [])
     assert (found.num_rows, found.f1, found.fpr, found.auprc, found.ece) == (0, *[None] * 4)
 
 
@@ -114,7 +112,7 @@ def test_a_category_is_compared_over_the_rows_whose_categories_are_known() -> No
         judged(False, 0.9, codes=(), found=("S1",)),
         judged(False, 0.1),
     ]
-    found = category_figures(given_rows, "S1")
+    found = evaluate_category("S1", given_rows)
     assert (found.num_rows, found.num_unsafe) == (4, 1)
     assert (found.precision, found.recall, found.fpr) == (pytest.approx(1 / 3), 1, 2 / 3)
     assert found.auprc is None
@@ -136,29 +134,22 @@ def test_category_f1_agrees_with_scikit_learn(pairs: list[tuple[set[str], set[st
         ["S1" in found for _, found in pairs],
         zero_division=math.nan,
     )
-    ours = category_figures(given_rows, "S1").f1
+    ours = evaluate_category("S1", given_rows).f1
     assert math.isnan(theirs) if ours is None else ours == pytest.approx(theirs)
 
 
-def test_the_table_has_every_file_whole_by_role_and_by_category_and_then_all() -> None:
-    first = [
-        judged(True, 0.9, codes=("S10",)),
-        judged(True, 0.9, codes=("S2",), role=Role.ASSISTANT),
-        judged(False, 0.1),
+def test_rows_are_evaluated_together_then_by_role_then_by_category() -> None:
+    evaluation = evaluate(
+        [
+            judged(True, 0.9, codes=("S10",)),
+            judged(True, 0.9, codes=("S2",), role=Role.ASSISTANT),
+            judged(False, 0.1),
+        ]
+    )
+    assert [(row.name, row.num_rows) for row in evaluation.rows] == [
+        ("all", 3),
+        ("user", 2),
+        ("assistant", 1),
+        ("S2", 3),
+        ("S10", 3),
     ]
-    shown = table({"a.jsonl": first, "b.jsonl": [judged(False, 0.1)]})
-    assert [(row.file, row.group) for row in shown] == [
-        *[("a.jsonl", group) for group in ("all", "user", "assistant", "S2", "S10")],
-        *[("b.jsonl", group) for group in ("all", "user")],
-        *[("all files", group) for group in ("all", "user", "assistant", "S2", "S10")],
-    ]
-    assert shown[-5].figures.num_rows == 4
-    assert len(table({"a.jsonl": first})) == 5
-
-
-def test_what_is_undefined_is_shown_as_a_dash_and_written_as_null() -> None:
-    (row, *_) = table({"a.jsonl": [judged(True, 0.9)]})
-    cells = dict(zip(HEADINGS, row.cells(), strict=True))
-    assert (cells["FPR"], cells["AUPRC"], cells["recall"]) == ("—", "—", "1.000")
-    written = json.loads(json.dumps(row.to_json()))
-    assert (written["file"], written["group"], written["fpr"]) == ("a.jsonl", "all", None)

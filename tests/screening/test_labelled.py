@@ -5,7 +5,7 @@ import pytest
 
 from guard_service.conversation import Message, Role
 from guard_service.errors import InvalidRequest
-from guard_service.screening.labelled import conversation_from_json, read_labelled
+from guard_service.screening.labelled import read_labelled
 
 SECRET = "a text that must not be quoted"
 
@@ -47,13 +47,6 @@ def test_messages_keep_their_order_and_the_last_one_is_judged(file: Path) -> Non
     assert (only.role, only.is_unsafe, only.codes) == (Role.ASSISTANT, False, ())
 
 
-def test_a_tool_call_may_stand_without_content() -> None:
-    call = {"name": "search", "arguments_json": "{}"}
-    values = [{"role": "assistant", "content": None, "tool_calls": [call]}]
-    (message,) = conversation_from_json(values, "messages").messages
-    assert [c.name for c in message.tool_calls] == ["search"]
-
-
 def test_nulls_and_blank_lines_are_passed_over(file: Path) -> None:
     write(file, row(id=None, categories=None, lang=None))
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes() + b"\n  \n")
@@ -70,8 +63,9 @@ def test_nulls_and_blank_lines_are_passed_over(file: Path) -> None:
         ({"role": ["user"]}, "role: must be one of user"),
         ({"role": "system"}, "a system message cannot be"),
         ({"text": " "}, "it is blank"),
-        ({"text": 7}, "text: must be a string"),
-        ({"text": SECRET + "\ud800"}, "half a surrogate pair"),
+        ({"text": 7}, "content: must be text"),
+        ({"text": SECRET + "\ud800"}, "not JSON in UTF-8"),
+        ({"id": 7}, "id: must be a string"),
         ({"messages": []}, "either text or messages"),
         ({"categories": "S1"}, "must be a list of codes"),
         ({"categories": ["Violence"]}, "must be a list of codes"),
@@ -94,9 +88,7 @@ def test_a_wrong_row_is_refused_by_file_and_line_without_its_text(
         "hello",
         [],
         ["hello"],
-        [{"role": "user", "content": ["parts"]}],
-        [{"role": "assistant", "content": "a", "tool_calls": {"name": "f"}}],
-        [{"role": "assistant", "content": "a", "tool_calls": ["f"]}],
+        [{"role": "user", "content": [{"type": "image_url"}]}],
         [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}],
     ],
 )

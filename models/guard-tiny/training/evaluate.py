@@ -8,26 +8,22 @@ shared-prefix forward pass of training.
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, hstack
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
-from sklearn.pipeline import make_union
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from baseline import Scorer, baseline_scorer
 from encoding import Encoder
 from rows import Row, read_jsonl, row_from_record, split_rows
 
-Scorer = Callable[[list[Row]], np.ndarray]
 MAX_TOKENS = 16_384
 
 
@@ -77,24 +73,6 @@ def _read_batch(
 
 def model_scorer(model: LlamaForCausalLM, encoder: Encoder) -> Scorer:
     return lambda rows: np.array([reading.score for reading in read(model, encoder, rows)])
-
-
-def baseline_scorer(train: Iterable[Row]) -> Scorer:
-    """Words (1-2) and characters (3-5) weighted by TF-IDF, the role, logistic regression."""
-    rows = list(train)
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-    letters = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=3, max_features=200_000
-    )
-    pieces = make_union(words, letters).fit([row.judged for row in rows])
-
-    def features(some: list[Row]) -> csr_matrix:
-        role = np.array([[float(row.role == "assistant")] for row in some])
-        return hstack([pieces.transform([row.judged for row in some]), role]).tocsr()
-
-    regression = LogisticRegression(C=10, max_iter=2000)
-    regression.fit(features(rows), [row.unsafe for row in rows])
-    return lambda some: regression.predict_proba(features(some))[:, 1]
 
 
 @dataclass(frozen=True, slots=True)
