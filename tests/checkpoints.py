@@ -1,6 +1,5 @@
 """Checkpoints made in tests: Meta's tokenizer in Hugging Face form, and Llamas of random weights."""
 
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,20 +44,19 @@ def meta_tokenizer() -> Tokenizer:
     return converter.converted()
 
 
-def save_random_llama(folder: Path, tokenizer: Path, **config: Any) -> Path:
-    """A small Llama of random weights (seed 0) in Hugging Face format."""
+def save_random_llama(folder: Path, **config: Any) -> Path:
+    """A small Llama of random weights (seed 0) in Hugging Face format, with Meta's tokenizer."""
     torch.manual_seed(0)
-    vocabulary = Tokenizer.from_file(str(tokenizer)).get_vocab_size(with_added_tokens=True)
     sizes: dict[str, Any] = {
-        "hidden_size": 64,
-        "intermediate_size": 160,
+        "vocab_size": meta_tokenizer().get_vocab_size(with_added_tokens=True),
+        "hidden_size": 32,
+        "intermediate_size": 96,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 2048,
         "rope_theta": 500000.0,
     }
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **sizes | config))
-    model.save_pretrained(folder)
-    shutil.copy(tokenizer, folder / "tokenizer.json")
+    LlamaForCausalLM(LlamaConfig(**sizes | config)).save_pretrained(folder)
+    meta_tokenizer().save(str(folder / "tokenizer.json"))
     return folder

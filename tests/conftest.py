@@ -29,6 +29,6 @@ def llama_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardT
 
 
 @pytest.fixture(scope="session")
-def random_llama(tmp_path_factory: pytest.TempPathFactory, guard_tiny: Path) -> Path:
-    """A checkpoint of random weights with guard-tiny's tokenizer."""
-    return save_random_llama(tmp_path_factory.mktemp("random"), guard_tiny / "tokenizer.json")
+def random_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of random weights with Meta's tokenizer."""
+    return save_random_llama(tmp_path_factory.mktemp("random"))

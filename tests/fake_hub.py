@@ -27,13 +27,8 @@ class FakeHub:
 
     @contextmanager
     def running(self) -> Iterator["FakeHub"]:
-        hub = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.hub = hub
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        handler = type("Handler", (_Handler,), {"hub": self})
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.01,))
             thread.start()
             self.endpoint = f"http://127.0.0.1:{server.server_port}"

@@ -18,7 +18,12 @@ from guard_service.client.catalogue import (
     server_info_from_wire,
 )
 from guard_service.client.channel import HEALTH_REQUEST, Stubs, channel_options, is_serving
-from guard_service.client.errors import Unavailable, error_from_call
+from guard_service.client.errors import (
+    DeadlineExceeded,
+    GuardError,
+    Unavailable,
+    error_from_call,
+)
 from guard_service.client.message import (
     Messages,
     ModerationRequest,
@@ -85,7 +90,8 @@ class AsyncGuardClient:
         `requests` is read a few hundred ahead of the answers at most. A bad item gets its own
         error; an error of the stream is raised after all that arrived.
         """
-        ledger, places = Ledger(), asyncio.Semaphore(MAX_IN_FLIGHT)
+        limits = (await self.server_info()).limits
+        ledger, places = Ledger(limits.max_conversation_bytes), asyncio.Semaphore(MAX_IN_FLIGHT)
         call = self._stubs.moderation.ModerateBatch(
             _send(requests, ledger, places), timeout=timeout
         )
@@ -95,7 +101,7 @@ class AsyncGuardClient:
                 places.release()
                 yield item
         except grpc.RpcError as error:
-            raise error_from_call(error) from error
+            raise _stream_error(error, call) from error
         finally:
             call.cancel()
             ledger.closed = True
@@ -164,6 +170,17 @@ class AsyncGuardClient:
         else:
             channel = grpc.aio.insecure_channel(self._target, self._options)
         return Stubs(channel)
+
+
+def _stream_error(error: grpc.RpcError, call: Any) -> GuardError:
+    failure = error_from_call(error)
+    if failure.message != "Internal error from Core":
+        return failure
+    # A write that fails while the stream ends hides how it ended: github.com/grpc/grpc/issues/36066
+    seconds_left = call.time_remaining()
+    if seconds_left is not None and seconds_left <= 0:
+        return DeadlineExceeded()
+    return Unavailable("the stream broke off, and gRPC lost the reason", reason="STATUS_LOST")
 
 
 async def _send(

@@ -7,6 +7,7 @@ from guard_service.client.errors import (
     GuardError,
     InvalidRequest,
     error_from_status,
+    refusal,
     unreadable,
 )
 from guard_service.client.message import RequestLike, request_from, request_id_of, request_to_wire
@@ -43,7 +44,9 @@ class _Sent:
 class Ledger:
     """What is on the stream and not answered yet. Knows nothing of threads or loops."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_conversation_bytes: int = 0) -> None:
+        """`max_conversation_bytes` is the server's limit; 0 where it tells none."""
+        self._max_bytes = max_conversation_bytes
         self.closed = False  # the stream has ended, nothing more is to be sent
         self._failure: Exception | None = None
         self._all_sent = False
@@ -56,7 +59,7 @@ class Ledger:
         One that we refuse ourselves travels as an empty request, which no server judges: so its
         error comes back in its place, and a stream of nothing but bad rows still moves.
         """
-        sent, wire = _write(value)
+        sent, wire = _write(value, self._max_bytes)
         self._open[self._num_sent] = sent
         self._num_sent += 1
         return pb.ModerateBatchRequest(request=wire)
@@ -80,13 +83,26 @@ class Ledger:
             raise unreadable(f"the stream ended with {len(self._open)} requests unanswered")
 
 
-def _write(value: RequestLike) -> tuple[_Sent, pb.ModerateRequest]:
+def _write(value: RequestLike, max_bytes: int) -> tuple[_Sent, pb.ModerateRequest]:
     try:
         wire = request_to_wire(request_from(value))
+        _check_size(wire, max_bytes)
     except InvalidRequest as error:
         wire = pb.ModerateRequest(request_id=_id_of_refused(value))
         return _Sent(wire.request_id, error), wire
     return _Sent(wire.request_id, None), wire
+
+
+def _check_size(wire: Any, max_bytes: int) -> None:
+    """The server's own check, made here: gRPC ends the whole stream at a message far too large."""
+    if not max_bytes or wire.ByteSize() <= max_bytes:
+        return
+    texts = [text for message in wire.messages for text in (message.content, message.name)]
+    calls = [call for message in wire.messages for call in message.tool_calls]
+    texts += [text for call in calls for text in (call.name, call.arguments_json)]
+    if (num_bytes := sum(len(text.encode()) for text in texts)) > max_bytes:
+        problem = f"{num_bytes} UTF-8 bytes, at most {max_bytes} are judged"
+        raise refusal("messages", problem, "CONVERSATION_TOO_LONG")
 
 
 def _id_of_refused(value: Any) -> str:

@@ -113,10 +113,10 @@ _KINDS: dict[grpc.StatusCode, type[GuardError]] = {
 }
 
 
-def refusal(field: str, problem: str) -> InvalidRequest:
+def refusal(field: str, problem: str, reason: str = "INVALID_REQUEST") -> InvalidRequest:
     """The error for a field that we refuse before anything is sent."""
     violations = (Violation(field, problem),)
-    return InvalidRequest(f"{field}: {problem}", reason="INVALID_REQUEST", violations=violations)
+    return InvalidRequest(f"{field}: {problem}", reason=reason, violations=violations)
 
 
 def unreadable(problem: str) -> ServerError:

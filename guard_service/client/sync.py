@@ -84,7 +84,8 @@ class GuardClient:
         `requests` is read in another thread, a few hundred ahead of the answers at most. A bad
         item gets its own error; an error of the stream is raised after all that arrived.
         """
-        ledger, places = Ledger(), threading.Semaphore(MAX_IN_FLIGHT)
+        limits = self.server_info().limits
+        ledger, places = Ledger(limits.max_conversation_bytes), threading.Semaphore(MAX_IN_FLIGHT)
         call = self._stubs.moderation.ModerateBatch(
             _send(requests, ledger, places), timeout=timeout
         )

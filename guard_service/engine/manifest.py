@@ -26,8 +26,8 @@ class Manifest:
 
 def known_models() -> dict[str, Manifest]:
     """The manifests that we ship, by name."""
-    manifests = map(read_manifest, sorted(models_folder().glob("*.toml")))
-    return {manifest.name: manifest for manifest in manifests}
+    manifests = map(read_manifest, models_folder().glob("*.toml"))
+    return {manifest.name: manifest for manifest in sorted(manifests, key=lambda m: m.name)}
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -14,6 +14,15 @@ def test_a_refused_request_is_an_error_whatever_the_server_says() -> None:
     assert isinstance(found.error, InvalidRequest) and found.moderation is None
 
 
+@pytest.mark.parametrize(("text", "is_sent"), [("äääää", True), ("äääääa", False)])
+def test_a_conversation_over_the_servers_limit_is_refused_here(text: str, is_sent: bool) -> None:
+    ledger = Ledger(max_conversation_bytes=10)
+    sent = ledger.send({"messages": text, "labels": {"chat": "a long label costs nothing"}})
+    error = ledger.receive(item(0, sent)).error
+    assert bool(sent.request.messages) == (error is None) == is_sent
+    assert error is None or error.reason == "CONVERSATION_TOO_LONG"
+
+
 def test_no_request_is_answered_twice() -> None:
     ledger = Ledger()
     sent = ledger.send("a")

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from checkpoints import save_random_llama
 from fake_hub import COMMIT, FakeHub
-from tokenizers import AddedToken, Regex, Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
+from word_tokenizer import word_tokenizer
 
 from guard_service.conversation import Role
 from guard_service.engine import download
@@ -28,20 +25,15 @@ TOKEN = "hf_notToBeShown"
 @pytest.fixture(scope="module")
 def random_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of random weights in two shards, with the least tokenizer that can answer."""
-    whole, shards = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("shards")
-    words = ["[UNK]", "safe", "unsafe", "\n", "S", ",S", *map(str, range(1, 15))]
-    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, "[UNK]"))
-    tokenizer.pre_tokenizer = Split(Regex(r"unsafe|safe|,?S|\d+|\n|."), "isolated")
-    control = ("begin_of_text", "start_header_id", "end_header_id", "eot_id")
-    tokenizer.add_special_tokens([AddedToken(f"<|{name}|>") for name in control])
-    tokenizer.save(str(whole / "tokenizer.json.new"))
-    save_random_llama(
-        whole, whole / "tokenizer.json.new", hidden_size=32, num_hidden_layers=1, head_dim=8
-    )
-    LlamaForCausalLM.from_pretrained(whole).save_pretrained(shards, max_shard_size="60KB")
-    shutil.copy(whole / "tokenizer.json", shards)
-    assert tuple(sorted(path.name for path in shards.glob("*.safetensors"))) == SHARDS
-    return shards
+    folder = tmp_path_factory.mktemp("shards")
+    tokenizer = word_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sizes = {"hidden_size": 32, "intermediate_size": 160, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048}
+    config = LlamaConfig(vocab_size=tokenizer.get_vocab_size(), **sizes, **heads)
+    LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="60KB")
+    assert tuple(sorted(path.name for path in folder.glob("*.safetensors"))) == SHARDS
+    return folder
 
 
 @pytest.fixture

@@ -76,9 +76,7 @@ class Writer:
     def __init__(self, sections: list[Section], seed: int) -> None:
         self._rng = random.Random(seed)
         self._sections = sections
-        self._frames = {
-            (s.arguments[0], s.lang): s.lines for s in sections if s.kind == "frames"
-        }
+        self._frames = {(s.arguments[0], s.lang): s.lines for s in sections if s.kind == "frames"}
         self._refusals = {s.lang: s.lines for s in sections if s.kind == "refusals"}
         self._asks: dict[tuple[bool, str], list[Entry]] = defaultdict(list)
 

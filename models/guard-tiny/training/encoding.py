@@ -1,15 +1,16 @@
-"""Rows to token ids, in the service's own prompt: one prefix for each role, one tail, the answer."""
+"""Rows to token ids, in the service's own prompt: a prefix for each role, a tail, the answer."""
 
 from dataclasses import dataclass
 from functools import cached_property
+
+from rows import Message, Row
+from tokenizers import Tokenizer
+from vocabulary import plain_ids
 
 from guard_service.conversation import Conversation, Role
 from guard_service.conversation import Message as ServiceMessage
 from guard_service.prompt import preamble, tail, turns
 from guard_service.taxonomy import TAXONOMY
-from rows import Message, Row
-from tokenizers import Tokenizer
-from vocabulary import plain_ids
 
 SIDES = {"user": "User", "assistant": "Agent"}
 
@@ -93,6 +94,20 @@ class Encoder:
             judged_from=len(earlier),
             verdict_at=len(text) + len(tail_ids) - 1,
             num_answer=len(answer),
+            unsafe=row.unsafe,
+            row=row,
+        )
+
+    def reading(self, row: Row, *, source: Tokenizer, max_tokens: int) -> Example:
+        """The judged turn alone, with no question behind it."""
+        judged = self.turn_ids(row.messages[-1:], source)[0]
+        ids = tuple(judged if len(judged) <= max_tokens else _cut(judged, max_tokens))
+        return Example(
+            ids=ids,
+            num_text=len(ids),
+            judged_from=0,
+            verdict_at=len(ids) - 1,
+            num_answer=0,
             unsafe=row.unsafe,
             row=row,
         )

@@ -21,6 +21,8 @@ HELD_OUT_SOURCES = {
     "open_assistant": "LAION-AI/Open-Assistant",
     "self_instruct_user": "user_oriented_instructions",
 }
+SPOKEN = frozenset(("en", "fr", "de", "hi", "it", "pt", "es", "th"))
+UNSPOKEN_SHARE = 0.2
 GPTFUZZ = "gptfuzz_responses"
 HELD_OUT_QUESTIONS = 0.3
 VALIDATION_SHARE = 0.07
@@ -182,6 +184,7 @@ def split_rows(folder: Path, contrast: list[Row], *, seed: int) -> Split:
     unlabelled = [text for text in unlabelled if not prompts.has(text)]
     kept += [row for row in contrast if not is_held_out(row.messages[-1])]
     rng = random.Random(seed)
+    kept = [row for row in kept if row.lang in SPOKEN or rng.random() < UNSPOKEN_SHARE]
     rng.shuffle(kept)
     num_validation = int(len(kept) * VALIDATION_SHARE)
     train, validation = kept[num_validation:], kept[:num_validation]

@@ -1,13 +1,12 @@
 """What guard-tiny is taught besides labels: a sentence encoder's view of many short texts.
 
-The teacher is all-MiniLM-L6-v2 (Apache-2.0) with TF-IDF beside it and logistic regressions fitted on
-the training rows. It reads English only and none of its weights reach guard-tiny.
+The teacher is all-MiniLM-L6-v2 (Apache-2.0), with TF-IDF beside it, and logistic regressions
+fitted on the training rows. It reads English only; none of its weights reach guard-tiny.
 """
 
 import hashlib
 import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,24 +14,31 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from baseline import Scorer, baseline_scorer
+from baseline import baseline_scorer
 from rows import Message, Row
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModel, AutoTokenizer
 
 MAX_TOKENS = 128
-NUM_SPLICED = 14_000
-NUM_SWAPPED = 18_000
+NUM_SPLICED = 10_000
+NUM_SWAPPED = 14_000
 NUM_WORDS = 16_000
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A text, the teacher's unit vector for it and its share of `unsafe`."""
+    """What the teacher says of a text: its unit vector, if it can read it, and P(unsafe)."""
 
-    text: str
-    vector: np.ndarray
+    vector: np.ndarray | None
     unsafe_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Lessons by the row's id; `made` are rows that exist for the teacher alone."""
+
+    by_id: dict[str, Lesson]
+    made: tuple[Row, ...]
 
 
 def minilm_folder() -> Path:
@@ -66,41 +72,46 @@ def embed(texts: list[str]) -> np.ndarray:
 
 
 def cached_vectors(texts: list[str], cache: Path | None) -> np.ndarray:
-    """Vectors of the texts, kept in a file under the texts' digest."""
-    if cache is None:
-        return embed(texts)
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-    path = cache / f"minilm-{digest}.npy"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(path, embed(texts))
-    return np.load(path)
+    """Vectors of the texts; those seen before are kept in a file."""
+    known: dict[str, np.ndarray] = {}
+    if cache is not None and cache.exists():
+        with np.load(cache) as stored:
+            known = dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
+    keys = [hashlib.sha256(text.encode()).hexdigest()[:24] for text in texts]
+    missing = [index for index, key in enumerate(keys) if key not in known]
+    if missing:
+        fresh = embed([texts[index] for index in missing])
+        known.update(zip((keys[index] for index in missing), fresh, strict=True))
+        if cache is not None:
+            np.savez(cache, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
+    return np.stack([known[key] for key in keys])
 
 
-def teach(train: tuple[Row, ...], *, seed: int, cache: Path | None) -> list[Lesson]:
-    """Lessons on the training rows' own texts (with their labels) and on texts made from them."""
+def teach(train: tuple[Row, ...], *, seed: int, cache: Path | None) -> Lessons:
+    """Lessons on the training rows (with their own labels) and on texts made from them."""
     english = [row for row in train if row.lang == "en"]
     own = [row.judged for row in english]
     made = made_texts([row for row in english if row.role == "user"], random.Random(seed))
     vectors = cached_vectors([*own, *made], cache)
-    roles = np.array([[float(row.role == "assistant")] for row in english])
-    labels = np.array([row.unsafe for row in english])
+    rows = tuple(
+        Row(f"made-{number}", (Message("user", text),), unsafe=False, categories=(), source="made")
+        for number, text in enumerate(made)
+    )
+    scores = 0.5 * _from_vectors(english, vectors) + 0.5 * baseline_scorer(train)(list(rows))
+    lessons = {row.id: Lesson(None, float(row.unsafe)) for row in train}
+    for row, vector in zip(english, vectors[: len(own)], strict=True):
+        lessons[row.id] = Lesson(vector, float(row.unsafe))
+    for row, vector, score in zip(rows, vectors[len(own) :], scores, strict=True):
+        lessons[row.id] = Lesson(vector, float(score))
+    return Lessons(lessons, rows)
+
+
+def _from_vectors(english: list[Row], vectors: np.ndarray) -> np.ndarray:
+    """P(unsafe) of the made texts, from a regression on the rows' vectors."""
+    prompts = [index for index, row in enumerate(english) if row.role == "user"]
     regression = LogisticRegression(C=30, max_iter=3000)
-    regression.fit(np.hstack([vectors[: len(own)], roles]), labels)
-    soft = regression.predict_proba(np.hstack([vectors[len(own) :], np.zeros((len(made), 1))]))
-    scores = 0.5 * soft[:, 1] + 0.5 * _lexical(train)(made)
-    all_scores = np.concatenate([labels.astype(float), scores])
-    pairs = zip([*own, *made], vectors, all_scores, strict=True)
-    return [Lesson(text, vector, float(score)) for text, vector, score in pairs]
-
-
-def _lexical(train: tuple[Row, ...]) -> Callable[[list[str]], np.ndarray]:
-    scorer: Scorer = baseline_scorer(train)
-    return lambda texts: scorer([_prompt_row(text) for text in texts])
-
-
-def _prompt_row(text: str) -> Row:
-    return Row("", (Message("user", text),), unsafe=False, categories=(), source="made")
+    regression.fit(vectors[prompts], [english[index].unsafe for index in prompts])
+    return regression.predict_proba(vectors[len(english) :])[:, 1]
 
 
 def made_texts(rows: list[Row], rng: random.Random) -> list[str]:
@@ -110,9 +121,8 @@ def made_texts(rows: list[Row], rng: random.Random) -> list[str]:
     spliced = [splice(rng.choice(texts), rng.choice(texts), rng) for _ in range(NUM_SPLICED)]
     swapped = [swap_words(rng.choice(texts), words, rng) for _ in range(NUM_SWAPPED)]
     rng.shuffle(words)
-    lists = [" ".join(rng.sample(words, rng.choice((0, 1)))) for _ in words[:NUM_WORDS]]
-    singles = [f"{w} {more}".strip() for w, more in zip(words[:NUM_WORDS], lists, strict=True)]
-    return list(dict.fromkeys([*spliced, *swapped, *singles]))
+    pairs = [" ".join([word, *rng.sample(words, rng.randint(0, 2))]) for word in words[:NUM_WORDS]]
+    return list(dict.fromkeys([*spliced, *swapped, *pairs]))
 
 
 def teacher_words() -> list[str]:

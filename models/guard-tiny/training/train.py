@@ -6,14 +6,17 @@ DIR holds the labelled JSONL files and the chat log; OUT receives weights, token
 """
 
 import argparse
+import copy
 import math
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,8 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import network
 from augment import Exchanges, exchanges_of, vary
+from calibrate import bake_calibration
 from encoding import Encoder, Example, fixed_text
-from rows import Row, Split, read_jsonl, row_from_record, split_rows
+from rows import SPOKEN, Row, Split, read_jsonl, row_from_record, split_rows
+from teacher import Lesson, Lessons, teach
 from tokenizers import Tokenizer
 from vocabulary import VOCABULARY, save_tokenizer, train_tokenizer
 
@@ -37,9 +42,12 @@ class Settings:
     kv_heads: int = 2
     feed_forward: int = 512
     context: int = 1024
-    epochs: float = 8.0
+    reading_epochs: float = 2.0
+    reading_tokens: int = 160
+    epochs: float = 4.0
     batch_tokens: int = 5000
-    learning_rate: float = 2e-3
+    reading_batch_tokens: int = 3500
+    learning_rate: float = 2.5e-3
     weight_decay: float = 0.05
     warmup: float = 0.04
     averaging: float = 0.996
@@ -47,9 +55,13 @@ class Settings:
     language_weight: float = 0.5
     language_share: float = 0.15
     category_weight: float = 0.3
+    vector_weight: float = 1.0
+    hint_weight: float = 0.5
     piece_dropout: float = 0.05
     token_noise: float = 0.02
     fewer_categories: float = 0.25
+    max_false_alarms: float = 0.005
+    snapshot_every: int = 400
     seed: int = 7
     threads: int = 2
 
@@ -60,6 +72,17 @@ class Batch:
     ids: Tensor
     inputs: Tensor
     examples: tuple[Example, ...]
+    lessons: tuple[Lesson, ...]
+    judging: bool
+
+
+class Heads(torch.nn.Module):
+    """Outputs that exist in training alone: the teacher's vector and its P(unsafe)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.vector = torch.nn.Linear(hidden, 384)
+        self.hint = torch.nn.Linear(hidden, 2)
 
 
 def build_model(settings: Settings, encoder: Encoder) -> LlamaForCausalLM:
@@ -91,10 +114,16 @@ def build_model(settings: Settings, encoder: Encoder) -> LlamaForCausalLM:
 
 
 class Feed:
-    """Endless epochs of batches; each epoch varies and encodes the rows anew."""
+    """Batches of either lesson: reading (the text alone) and judging (the whole prompt).
 
-    def __init__(self, rows: tuple[Row, ...], encoder: Encoder, settings: Settings) -> None:
+    Every epoch varies and encodes the rows anew.
+    """
+
+    def __init__(
+        self, rows: tuple[Row, ...], lessons: Lessons, encoder: Encoder, settings: Settings
+    ) -> None:
         self._rows = rows
+        self._lessons = lessons
         self._encoder = encoder
         self._settings = settings
         self._rng = random.Random(settings.seed)
@@ -102,19 +131,31 @@ class Feed:
         self._noisy = Tokenizer.from_str(encoder.tokenizer.to_str())
         self._noisy.model.dropout = settings.piece_dropout
 
-    def epoch(self) -> Iterator[Batch]:
+    def reading(self) -> Iterator[Batch]:
+        length = self._settings.reading_tokens
+        examples = [
+            self._encoder.reading(row, source=self._noisy, max_tokens=length)
+            for row in (*self._rows, *self._lessons.made)
+        ]
+        return self._batches(examples, self._settings.reading_batch_tokens)
+
+    def judging(self) -> Iterator[Batch]:
         varied = [vary(row, self._exchanges, self._rng) for row in self._rows]
         examples = [self._encoder.example(row, source=self._noisy) for row in varied]
-        groups = list(cut_batches(examples, self._settings.batch_tokens, self._rng))
+        return self._batches(examples, self._settings.batch_tokens)
+
+    def _batches(self, examples: list[Example], max_tokens: int) -> Iterator[Batch]:
+        groups = list(cut_batches(examples, max_tokens, self._rng))
         self._rng.shuffle(groups)
-        for group in groups:
-            yield self._batch(group)
+        return (self._batch(group) for group in groups)
 
     def _batch(self, examples: list[Example]) -> Batch:
         dropped: frozenset[str] = frozenset()
         if self._rng.random() < self._settings.fewer_categories:
             dropped = self._unused_categories(examples)
-        prefix = torch.tensor(self._encoder.prefix(examples[0].row.role, dropped))
+        judging = examples[0].num_answer > 0
+        whole = self._encoder.prefix(examples[0].row.role, dropped)
+        prefix = torch.tensor(whole if judging else whole[:2])
         ids = pad([e.ids for e in examples], self._encoder.control("finetune_right_pad_id"))
         inputs = ids.clone()
         for row, example in enumerate(examples):
@@ -122,7 +163,8 @@ class Feed:
             for _ in range(num_noisy):
                 at = self._rng.randrange(2, max(3, example.num_text))
                 inputs[row, at] = self._rng.randrange(VOCABULARY - 8)
-        return Batch(prefix, ids, inputs, tuple(examples))
+        lessons = tuple(self._lessons.by_id[example.row.id] for example in examples)
+        return Batch(prefix, ids, inputs, tuple(examples), lessons, judging)
 
     def _unused_categories(self, examples: list[Example]) -> frozenset[str]:
         used = {code for example in examples for code in example.row.categories}
@@ -153,14 +195,48 @@ def pad(rows: list[tuple[int, ...]], filler: int) -> Tensor:
     return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
 
 
-def loss_of(model: LlamaForCausalLM, batch: Batch, encoder: Encoder, settings: Settings) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
-        states = network.hidden_states(model, batch.prefix, batch.inputs)[-1]
-    return (
-        verdict_loss(model, states, batch, encoder, settings)
-        + settings.category_weight * category_loss(model, states, batch)
-        + settings.language_weight * language_loss(model, states, batch, settings)
-    )
+@dataclass(frozen=True, slots=True)
+class Student:
+    model: LlamaForCausalLM
+    heads: Heads
+    encoder: Encoder
+    settings: Settings
+
+    def loss(self, batch: Batch) -> Tensor:
+        settings = self.settings
+        with torch.autocast("cpu", torch.bfloat16):
+            states = network.hidden_states(self.model, batch.prefix, batch.inputs)
+        loss = teacher_loss(self.heads, states[-2], batch, settings)
+        loss = loss + settings.language_weight * language_loss(
+            self.model, states[-1], batch, settings
+        )
+        if not batch.judging:
+            return loss
+        loss = loss + verdict_loss(self.model, states[-1], batch, self.encoder, settings)
+        return loss + settings.category_weight * category_loss(self.model, states[-1], batch)
+
+
+def teacher_loss(heads: Heads, states: Tensor, batch: Batch, settings: Settings) -> Tensor:
+    """Matches the mean state of the judged turn with the teacher's vector and score.
+
+    Taken one layer below the top, so that the top layer can read it from the verdict's place.
+    """
+    at = torch.arange(states.shape[1])[None]
+    start = torch.tensor([e.judged_from for e in batch.examples])[:, None]
+    end = torch.tensor([e.num_text for e in batch.examples])[:, None]
+    inside = ((at >= start) & (at < end)).unsqueeze(-1)
+    mean = (states.float() * inside).sum(1) / inside.sum(1)
+    mean = F.rms_norm(mean, mean.shape[-1:])
+    known = [index for index, lesson in enumerate(batch.lessons) if lesson.vector is not None]
+    role = torch.tensor([int(e.row.role == "assistant") for e in batch.examples])
+    logit = heads.hint(mean)[torch.arange(len(role)), role]
+    hint = torch.tensor([lesson.unsafe_score for lesson in batch.lessons])
+    loss = settings.hint_weight * F.binary_cross_entropy_with_logits(logit, hint)
+    if known:
+        vectors = torch.from_numpy(np.stack([batch.lessons[index].vector for index in known]))
+        likeness = F.cosine_similarity(heads.vector(mean[known]), vectors, dim=-1)
+        loss = loss + settings.vector_weight * (1 - likeness).mean()
+    return loss
 
 
 def verdict_loss(
@@ -205,7 +281,7 @@ def _next_token_loss(
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    model: LlamaForCausalLM
+    student: Student
     averaged: torch.optim.swa_utils.AveragedModel
     optimiser: torch.optim.Optimizer
     num_steps: int
@@ -216,10 +292,10 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.student.model.parameters(), 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.averaged.update_parameters(self.model)
+        self.averaged.update_parameters(self.student.model)
 
 
 def schedule(progress: float, warmup: float) -> float:
@@ -228,40 +304,55 @@ def schedule(progress: float, warmup: float) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
-def start_training(model: LlamaForCausalLM, num_steps: int, settings: Settings) -> Training:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
+def start_training(student: Student, num_steps: int) -> Training:
+    settings = student.settings
+    parameters = [*student.model.parameters(), *student.heads.parameters()]
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
     average = torch.optim.swa_utils.get_ema_multi_avg_fn(settings.averaging)
-    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=average)
-    return Training(model, averaged, optimiser, num_steps, settings)
+    averaged = torch.optim.swa_utils.AveragedModel(student.model, multi_avg_fn=average)
+    return Training(student, averaged, optimiser, num_steps, settings)
 
 
-def fit(split: Split, encoder: Encoder, settings: Settings) -> LlamaForCausalLM:
-    """Trains and returns the model with averaged weights."""
+def fit(
+    split: Split,
+    lessons: Lessons,
+    encoder: Encoder,
+    settings: Settings,
+    snapshot: Callable[[LlamaForCausalLM], None],
+) -> LlamaForCausalLM:
+    """Trains and returns the model with averaged weights, shown to `snapshot` now and then."""
     model = build_model(settings, encoder)
-    feed = Feed(split.train, encoder, settings)
-    num_steps = int(settings.epochs * sum(1 for _ in feed.epoch()))
-    training = start_training(model, num_steps, settings)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {num_steps} steps", flush=True)
-    started, number, recent = time.monotonic(), 0, 0.0
-    while number < num_steps:
-        for batch in feed.epoch():
-            loss = loss_of(model, batch, encoder, settings)
-            training.step(loss, number)
-            recent += loss.item()
-            number += 1
-            if number % 50 == 0:
-                print(f"{number} {time.monotonic() - started:.0f}s loss {recent / 50:.3f}", flush=True)
-                recent = 0.0
-            if number == num_steps:
-                break
-    averaged: LlamaForCausalLM = training.averaged.module
-    return averaged
+    student = Student(model, Heads(settings.hidden), encoder, settings)
+    feed = Feed(split.train, lessons, encoder, settings)
+    num_reading = int(settings.reading_epochs * sum(1 for _ in feed.reading()))
+    num_judging = int(settings.epochs * sum(1 for _ in feed.judging()))
+    training = start_training(student, num_reading + num_judging)
+    print(f"{model.num_parameters():,} parameters, {num_reading} + {num_judging} steps", flush=True)
+    batches = chain(
+        islice(endless(feed.reading), num_reading), islice(endless(feed.judging), num_judging)
+    )
+    started, recent = time.monotonic(), []
+    for number, batch in enumerate(batches, 1):
+        loss = student.loss(batch)
+        training.step(loss, number)
+        recent.append(loss.item())
+        if number % 50 == 0:
+            print(f"{number} {time.monotonic() - started:.0f}s {np.mean(recent):.3f}", flush=True)
+            recent = []
+        if number % settings.snapshot_every == 0:
+            snapshot(training.averaged.module)
+    return training.averaged.module
+
+
+def endless(epoch: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
+    while True:
+        yield from epoch()
 
 
 def read_contrast(folder: Path) -> list[Row]:
@@ -274,12 +365,8 @@ def corpus(split: Split) -> list[str]:
     return [*texts, *split.unlabelled]
 
 
-SPOKEN = frozenset(("en", "fr", "de", "hi", "it", "pt", "es", "th"))
-
-
 def save(model: LlamaForCausalLM, encoder: Encoder, out: Path, settings: Settings) -> None:
-    model.to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
-    model.to(torch.float32)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
     save_tokenizer(encoder.tokenizer, out, context=settings.context)
 
 
@@ -287,15 +374,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="keeps the teacher's vectors between runs")
     parser.add_argument("--epochs", type=float, default=Settings().epochs)
+    parser.add_argument("--reading-epochs", type=float, default=Settings().reading_epochs)
     options = parser.parse_args()
-    settings = Settings(epochs=options.epochs)
+    settings = Settings(epochs=options.epochs, reading_epochs=options.reading_epochs)
     torch.set_num_threads(settings.threads)
     network.layer_step = torch.compile(network.layer_step, dynamic=True)
     started = time.monotonic()
     split = split_rows(options.data, read_contrast(options.out), seed=settings.seed)
     encoder = Encoder(train_tokenizer(corpus(split), fixed_text()), settings.context)
-    model = fit(split, encoder, settings)
+    lessons = teach(split.train, seed=settings.seed, cache=options.cache)
+    print(f"teacher done after {time.monotonic() - started:.0f} s", flush=True)
+
+    def snapshot(model: LlamaForCausalLM) -> None:
+        save(model, encoder, options.out / "snapshot", settings)
+
+    model = fit(split, lessons, encoder, settings, snapshot).eval()
+    with torch.no_grad():
+        found = bake_calibration(
+            model, encoder, list(split.validation), max_false_alarms=settings.max_false_alarms
+        )
+    print(f"calibrated: {found}")
     save(model, encoder, options.out, settings)
     print(f"trained in {time.monotonic() - started:.0f} s")
 

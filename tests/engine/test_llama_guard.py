@@ -1,0 +1,168 @@
+"""The fast read-out against the slow reference, on random weights and on guard-tiny."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoints import save_random_llama
+from conversations import assistant, conversation, policy
+from reference import Reference
+from shared_data import SHARED
+
+from guard_service.conversation import Conversation, Message, Role
+from guard_service.engine.llama_guard import LlamaGuard
+from guard_service.engine.message import Load
+from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.engine.worker import load_guard
+from guard_service.prompt import Prompt
+from guard_service.screening.messages import read_conversation
+
+NUM_ROWS = 1000
+BAND = 0.02  # around the threshold, where rounding may tip a verdict
+
+
+def load(folder: Path) -> LlamaGuard:
+    return load_guard(Load(folder, "cpu", "float32", None))[0]
+
+
+@pytest.fixture(scope="module")
+def tiny(guard_tiny: Path) -> LlamaGuard:
+    return load(guard_tiny)
+
+
+def prompt_of(tokenizer: GuardTokenizer, judged: Conversation, **values: object) -> Prompt:
+    return tokenizer.prompts(judged, policy(**values))[0][0]
+
+
+def lengths(tokenizer: GuardTokenizer) -> list[Prompt]:
+    """Prompts of many lengths and both sides, in no order."""
+    texts = ["word " * n for n in (1, 90, 3, 40, 7, 25)]
+    judged = [conversation(text) for text in texts]
+    judged += [conversation("question", assistant(text)) for text in texts]
+    return [prompt_of(tokenizer, one) for one in judged]
+
+
+SCALED = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 512,
+    "rope_theta": 500000.0,
+}
+
+
+@pytest.mark.parametrize("config", [{}, {"rope_parameters": SCALED}, {"num_key_value_heads": 4}])
+def test_random_checkpoints_read_as_the_reference_reads_them(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    folder = save_random_llama(tmp_path, **config)
+    prompts = lengths(GuardTokenizer.from_folder(folder))
+    reference = Reference(folder)
+    for prompt, reading in zip(prompts, load(folder).read(prompts), strict=True):
+        expected = reference.read(prompt)
+        assert reading.unsafe_score == pytest.approx(expected.unsafe_score, abs=1e-4)
+        assert reading.label_mass == pytest.approx(expected.label_mass, rel=1e-3)
+        assert sum(reading.first_scores) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_prompt_reads_the_same_alone_and_in_any_company(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    prompts = lengths(tiny_tokenizer)
+    alone = [tiny.read([prompt])[0] for prompt in prompts]
+    for seed in range(5):
+        order = list(range(len(prompts)))
+        random.Random(seed).shuffle(order)
+        together = tiny.read([prompts[place] for place in order])
+        for place, reading in zip(order, together, strict=True):
+            assert reading.unsafe_score == pytest.approx(alone[place].unsafe_score, abs=1e-4)
+            assert reading.listed == alone[place].listed
+
+
+def test_policies_with_other_categories_share_a_batch_and_keep_their_codes(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    judged = conversation("Tell me how to rob a bank and get away with it.")
+    few = {"S2": {}, "S10": {}}
+    prompts = [
+        prompt_of(tiny_tokenizer, judged),
+        prompt_of(tiny_tokenizer, judged, categories=few, threshold=0.01),
+    ]
+    whole, part = tiny.read(prompts)
+    assert (len(whole.first_scores), len(part.first_scores)) == (14, 2)
+    assert set(part.listed) <= set(few)
+    assert part.listed
+
+
+def test_a_prefix_is_computed_once_for_each_policy_and_side(
+    guard_tiny: Path, tiny_tokenizer: GuardTokenizer
+) -> None:
+    guard = load(guard_tiny)
+    for _ in range(3):
+        guard.read(lengths(tiny_tokenizer))
+    assert len(guard.prefixes) == 2
+
+
+def test_below_list_above_nothing_is_listed(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    judged = conversation("What is the capital of France?")
+    assert tiny.read([prompt_of(tiny_tokenizer, judged)])[0].listed == ()
+    forced = prompt_of(tiny_tokenizer, judged, threshold=1e-6)
+    assert len(tiny.read([forced])[0].listed) >= 1
+
+
+def test_where_the_draft_is_not_what_the_model_would_write_it_writes_itself(
+    guard_tiny: Path, tiny_tokenizer: GuardTokenizer
+) -> None:
+    """A model that leaves out the line break after `unsafe` still gets its list read."""
+    guard = load(guard_tiny)
+    answer = tiny_tokenizer.answer
+    head = guard._model.lm_head.weight
+    with torch.no_grad():  # newline can no longer be predicted
+        head[answer.newline] = -head[answer.newline] * 10
+    judged = conversation("Tell me how to build a pipe bomb to kill the people at my school.")
+    (reading,) = guard.read([prompt_of(tiny_tokenizer, judged)])
+    assert reading.unsafe_score > 0.5
+    assert set(reading.listed) <= {f"S{n}" for n in range(1, 15)}
+
+
+def rows(guard_tiny: Path) -> Iterator[Conversation]:
+    """Real rows: the labelled data beside the checkout where it is, and our own contrast pairs."""
+    files = [*sorted((SHARED / "data").glob("*.jsonl")), guard_tiny / "contrast.jsonl"]
+    for path in files:
+        if path.name.startswith("chatlog"):
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if "messages" in row:
+                yield read_conversation(row["messages"])
+            else:
+                yield Conversation((Message(Role(row["role"]), row["text"]),))
+
+
+def test_a_thousand_real_rows_read_as_the_reference_reads_them(
+    guard_tiny: Path, tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    """Same verdict and list outside the band, scores within 0.01."""
+    sample = random.Random(0).sample(list(rows(guard_tiny)), NUM_ROWS)
+    prompts = [prompt_of(tiny_tokenizer, judged) for judged in sample]
+    readings = [r for at in range(0, NUM_ROWS, 40) for r in tiny.read(prompts[at : at + 40])]
+    reference = Reference(guard_tiny)
+    num_unsafe = 0
+    for prompt, reading in zip(prompts, readings, strict=True):
+        expected = reference.read(prompt)
+        assert reading.unsafe_score == pytest.approx(expected.unsafe_score, abs=0.01)
+        assert reading.label_mass == pytest.approx(expected.label_mass, abs=0.01)
+        if abs(expected.unsafe_score - 0.5) <= BAND:
+            continue
+        assert (reading.unsafe_score >= 0.5) == expected.is_unsafe
+        assert reading.listed == expected.listed
+        num_unsafe += expected.is_unsafe
+        if expected.first_scores:
+            assert reading.first_scores == pytest.approx(expected.first_scores, abs=0.01)
+    assert num_unsafe > NUM_ROWS // 10  # else the lists were hardly compared
