@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import logging
 import sys
 from dataclasses import asdict
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from guard_service import app as service
 from guard_service import show
-from guard_service.client import AsyncGuardClient, Moderation
+from guard_service.client import AsyncGuardClient, GuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.config import Settings, read_settings
 from guard_service.engine.checkpoint import find_window, models_folder
@@ -150,7 +150,9 @@ def pull(
 ) -> None:
     """Download a model from Hugging Face and check it. The token is read from HF_TOKEN."""
     checkpoint = download(name, to or Path(name.split("/")[-1]), revision=revision)
-    out.print(f"{checkpoint.name} is in {checkpoint.folder}: guard serve --model {checkpoint.folder}")
+    out.print(
+        f"{checkpoint.name} is in {checkpoint.folder}: guard serve --model {checkpoint.folder}"
+    )
 
 
 @commands.command()
@@ -177,7 +179,7 @@ def list_review(
 ) -> None:
     """List review items, newest first."""
     settings = read_settings(database_url=database_url)
-    items = asyncio.run(_review_items(settings, server, limit))
+    items = _review_items(settings, server, limit)
     if as_json:
         out.print_json(json.dumps([asdict(item) for item in items], default=_plain))
     else:
@@ -216,21 +218,25 @@ async def _judge_files(
 
         async def judge(row: Any) -> Judged:
             async with places:
-                outcome = await guard.pipeline.moderate(Check(row.conversation, policy=policy, on_unavailable=OnUnavailable.ERROR))
+                outcome = await guard.pipeline.moderate(
+                    Check(row.conversation, policy=policy, on_unavailable=OnUnavailable.ERROR)
+                )
             assert outcome.verdict is not None, "This is a bug: no verdict and no error."
             verdict = outcome.verdict
             codes = tuple(score.category.code for score in verdict.flagged)
             return Judged(row, verdict.unsafe_score, verdict.is_unsafe, codes)
 
-        return {
-            path: await asyncio.gather(*(judge(row) for row in rows[path])) for path in files
-        }
+        return {path: await asyncio.gather(*(judge(row) for row in rows[path])) for path in files}
 
 
-async def _review_items(settings: Settings, server: str | None, limit: int) -> list[Any]:
-    if server is not None:
-        async with AsyncGuardClient(server) as client:
-            return [item async for item in client.list_review_items(limit=limit)]
+def _review_items(settings: Settings, server: str | None, limit: int) -> list[Any]:
+    if server is None:
+        return asyncio.run(_stored_items(settings, limit))
+    with GuardClient(server) as client:
+        return list(islice(client.list_review_items(page_size=limit), limit))
+
+
+async def _stored_items(settings: Settings, limit: int) -> list[Any]:
     store = ReviewStore(settings.database_url)
     await store.start()
     try:

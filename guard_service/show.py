@@ -56,14 +56,25 @@ def evaluations(out: Console, tables: Mapping[str, Evaluation]) -> None:
 
 def findings(out: Console, examined: Sequence[Finding]) -> None:
     for finding in examined:
-        out.print(f"[{_LEVELS[finding.level]}]{finding.level.value:>4}[/] {finding.name}: {finding.detail}")
+        out.print(
+            f"[{_LEVELS[finding.level]}]{finding.level.value:>4}[/] {finding.name}: {finding.detail}"
+        )
         if finding.advice:
             out.print(f"     {finding.advice}")
 
 
 def review_items(out: Console, items: Sequence[Any]) -> None:
     table = Table(title=f"{len(items)} review items", title_justify="left")
-    for heading in ("created", "reason", "action", "role", "score", "categories", "request", "labels"):
+    for heading in (
+        "created",
+        "reason",
+        "action",
+        "role",
+        "score",
+        "categories",
+        "request",
+        "labels",
+    ):
         table.add_column(heading)
     for item in items:
         table.add_row(

@@ -1,4 +1,4 @@
-"""The slow reference: one prompt, transformers' own `generate`, no cache, no padding, no sharing."""
+"""The slow reference: one prompt, transformers' `generate`, no cache, no padding, no sharing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,4 @@ class Reference:
             numbers = [answer.numbers[code] for code in prompt.prefix.codes]
             first = tuple(written.logits[3][0, numbers].softmax(-1).tolist())
         listed = listed_codes(self._tokenizer.decode(tokens), prompt.prefix.codes)
-        return ReferenceReading(
-            float(labels[1] / labels.sum()), float(labels.sum()), first, listed
-        )
+        return ReferenceReading(float(labels[1] / labels.sum()), float(labels.sum()), first, listed)

@@ -1,4 +1,4 @@
-"""Engines without a model: they do what the test says, to show how everything around them behaves."""
+"""An engine without a model: it does what a test says, to show how all around it behaves."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -27,9 +27,7 @@ def test_another_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_settings().port == 7
 
 
-def test_every_problem_is_reported_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_problem_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "guard.toml").write_text('prot = 1\ndevice = "tpu"\n')
     monkeypatch.setenv("GUARD_PORT", "70000")
     monkeypatch.setenv("GUARD_MODLE", "x")

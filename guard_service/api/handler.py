@@ -28,7 +28,7 @@ def unary(
             await abort(context, error)
             return None
 
-    return grpc.unary_unary_rpc_method_handler(handle, None, Message.SerializeToString)
+    return grpc.unary_unary_rpc_method_handler(handle, None, _serialize)
 
 
 def stream(
@@ -42,4 +42,8 @@ def stream(
         except Exception as error:
             await abort(context, error)
 
-    return grpc.stream_stream_rpc_method_handler(handle, None, Message.SerializeToString)
+    return grpc.stream_stream_rpc_method_handler(handle, None, _serialize)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

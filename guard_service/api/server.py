@@ -3,8 +3,7 @@
 import asyncio
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from guard_service.api import moderation, review
@@ -21,7 +20,7 @@ class GuardServer:
 
     def __init__(self, address: str, limits: Limits) -> None:
         self._server = grpc.aio.server(options=_options(limits))
-        self._health = health.HealthServicer()
+        self._health = health.aio.HealthServicer()
         self.port = self._server.add_insecure_port(address)
 
     async def start(

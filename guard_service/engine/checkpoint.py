@@ -72,34 +72,30 @@ def find_checkpoint(model: str) -> Checkpoint:
     folder = models_folder() / model if model == EMBEDDED_MODEL else Path(model)
     if not folder.is_dir():
         raise CheckpointRefused(f"{model}: no such folder")
-    _check_config(folder)
+    check_config(folder)
     _check_files(folder)
-    manifest = _read_manifest(folder)
     return Checkpoint(
         folder=folder,
-        name=str(manifest.get("name", folder.resolve().name)),
+        name=str(_read_manifest(folder).get("name", folder.resolve().name)),
         context=find_window(folder),
         num_bytes=sum(path.stat().st_size for path in _weights(folder)),
-        canaries=_canaries(manifest),
+        canaries=_canaries(folder),
     )
 
 
 def find_window(folder: Path) -> int:
     """Tokens that the model in a folder reads at once, as far as its files tell."""
-    config, manifest = folder / "config.json", _read_manifest(folder)
-    limit = json.loads(config.read_text())["max_position_embeddings"] if config.is_file() else None
-    wanted = int(manifest.get("context", DEFAULT_WINDOW_TOKENS))
+    wanted = int(_read_manifest(folder).get("context", DEFAULT_WINDOW_TOKENS))
+    config = folder / "config.json"
+    limit = _read_json(config).get("max_position_embeddings") if config.is_file() else None
     return min(wanted, int(limit)) if limit else wanted
 
 
-def _check_config(folder: Path) -> None:
+def check_config(folder: Path) -> None:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointRefused(f"{folder}: config.json is missing")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointRefused(f"{path}: not JSON ({error})") from None
+    config = _read_json(path)
     if "auto_map" in config:
         raise CheckpointRefused(f"{path}: auto_map asks to run code from the checkpoint")
     if "LlamaForCausalLM" not in config.get("architectures", []):
@@ -131,7 +127,7 @@ def _check_index(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return
-    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    shards = set(_read_json(index).get("weight_map", {}).values())
     present = {path.name for path in _weights(folder)}
     if missing := sorted(shards - present):
         raise CheckpointRefused(f"{folder}: missing weight files: {', '.join(missing)}")
@@ -141,12 +137,29 @@ def _check_index(folder: Path) -> None:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise CheckpointRefused(f"{path}: not TOML ({error})") from None
 
 
-def _canaries(manifest: dict[str, Any]) -> tuple[Canary, ...]:
-    given = (Canary(c["text"], Role(c["role"]), c["unsafe"]) for c in manifest.get("canary", ()))
-    return tuple(given) or _DEFAULT_CANARIES
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointRefused(f"{path}: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise CheckpointRefused(f"{path}: must be a JSON object")
+    return values
+
+
+def _canaries(folder: Path) -> tuple[Canary, ...]:
+    given = _read_manifest(folder).get("canary", ())
+    try:
+        canaries = tuple(Canary(c["text"], Role(c["role"]), c["unsafe"]) for c in given)
+    except (TypeError, KeyError, ValueError):
+        raise CheckpointRefused(f"{folder / 'manifest.toml'}: a canary is not whole") from None
+    return canaries or _DEFAULT_CANARIES
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoSibling
 
-from guard_service.engine.checkpoint import Checkpoint, _check_config, find_checkpoint
+from guard_service.engine.checkpoint import Checkpoint, check_config, find_checkpoint
 from guard_service.engine.manifest import Manifest, find_manifest, write_manifest
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused
@@ -108,7 +108,7 @@ def pull(
     _check_folder(folder, snapshot)
     # 2) the small files first: they can tell that the gigabytes are of no use
     hub.fetch(snapshot.commit, (f for f in snapshot.files if not f.is_weights), folder)
-    _check_config(folder)
+    check_config(folder)
     GuardTokenizer.from_folder(folder)
     hub.fetch(snapshot.commit, snapshot.files, folder)
     # 3) that it is what the hub has, and that we would load it

@@ -63,7 +63,11 @@ class GuardTokenizer:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise CheckpointRefused(f"{folder}: tokenizer.json is missing")
-        return cls(Tokenizer.from_file(str(path)), max_window_tokens)
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing narrower
+            raise CheckpointRefused(f"{path}: not a tokenizer ({error})") from None
+        return cls(tokenizer, max_window_tokens)
 
     def prompts(
         self, conversation: Conversation, policy: Policy

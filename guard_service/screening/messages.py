@@ -34,7 +34,7 @@ def read_message(message: Any, place: str) -> Message:
 def _read_content(content: Any, place: str) -> str:
     """Text, a list of text parts, or nothing (an assistant message that only calls tools)."""
     if content is None or isinstance(content, str):
-        return content or ""
+        return _check_unicode(content or "", place)
     if not isinstance(content, Sequence):
         raise _invalid(place, "must be text or a list of parts")
     return "\n\n".join(_read_part(part, f"{place}[{n}]") for n, part in enumerate(content))
@@ -45,6 +45,15 @@ def _read_part(part: Any, place: str) -> str:
     text = part.get("text") if kind in ("text", "input_text", "output_text") else None
     if not isinstance(text, str):
         raise _invalid(place, "is not text, and only text can be judged")
+    return _check_unicode(text, place)
+
+
+def _check_unicode(text: str, place: str) -> str:
+    """JSON can write half a surrogate pair, which is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _invalid(place, "holds half a surrogate pair") from None
     return text
 
 

@@ -102,7 +102,9 @@ def test_a_truncated_file_is_refused(folder: Path) -> None:
 
 def test_shards_must_be_exactly_those_of_the_index(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {"a": "model.safetensors", "b": "lost.safetensors"}}))
+    index.write_text(
+        json.dumps({"weight_map": {"a": "model.safetensors", "b": "lost.safetensors"}})
+    )
     assert "missing weight files: lost.safetensors" in refusal(folder)
     index.write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
     shutil.copy(folder / "model.safetensors", folder / "extra.safetensors")
