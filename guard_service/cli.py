@@ -17,8 +17,8 @@ from guard_service import show
 from guard_service.client import AsyncGuardClient, GuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.config import Settings, read_settings
+from guard_service.doctor import Level, examine
 from guard_service.engine.checkpoint import find_window, models_folder
-from guard_service.engine.doctor import Level, examine
 from guard_service.engine.download import pull as download
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation

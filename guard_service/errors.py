@@ -14,6 +14,7 @@ GuardError
     ├── SettingsInvalid
     ├── PolicyInvalid
     ├── CheckpointRefused
+    ├── DownloadFailed
     └── CanaryFailed
 """
 
@@ -93,6 +94,10 @@ class PolicyInvalid(StartupRefused):
 
 class CheckpointRefused(StartupRefused):
     """The model folder is not one that we load."""
+
+
+class DownloadFailed(StartupRefused):
+    """The model could not be fetched."""
 
 
 class CanaryFailed(StartupRefused):

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from guard_service.client import Moderation
-from guard_service.engine.doctor import Finding, Level
+from guard_service.doctor import Finding, Level
 from guard_service.screening.evaluation import Evaluation
 
 _LEVELS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
@@ -57,7 +58,8 @@ def evaluations(out: Console, tables: Mapping[str, Evaluation]) -> None:
 def findings(out: Console, examined: Sequence[Finding]) -> None:
     for finding in examined:
         out.print(
-            f"[{_LEVELS[finding.level]}]{finding.level.value:>4}[/] {finding.name}: {finding.detail}"
+            f"[{_LEVELS[finding.level]}]{finding.level.value:>4}[/] {finding.name}: "
+            f"{finding.detail}"
         )
         if finding.advice:
             out.print(f"     {finding.advice}")
@@ -65,27 +67,20 @@ def findings(out: Console, examined: Sequence[Finding]) -> None:
 
 def review_items(out: Console, items: Sequence[Any]) -> None:
     table = Table(title=f"{len(items)} review items", title_justify="left")
-    for heading in (
-        "created",
-        "reason",
-        "action",
-        "role",
-        "score",
-        "categories",
-        "request",
-        "labels",
-    ):
-        table.add_column(heading)
+    for heading in ("created (UTC)", "reason", "action", "judged", "score", "categories"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("labels", no_wrap=True)
+    table.add_column("request", no_wrap=True, overflow="ellipsis")
     for item in items:
         table.add_row(
-            f"{item.created_at:%Y-%m-%d %H:%M:%S}",
+            f"{item.created_at:%m-%d %H:%M:%S}",
             item.reason.value,
             item.action.value,
             item.judged_role.value,
             f"{item.unsafe_score:.3f}",
             " ".join(item.codes),
-            item.request_id,
-            " ".join(f"{key}={value}" for key, value in item.labels.items()),
+            escape(" ".join(f"{key}={value}" for key, value in item.labels.items())),
+            escape(item.request_id),
         )
     out.print(table)
 

@@ -1,4 +1,4 @@
-"""Checkpoints made in tests: Meta's tokenizer in Hugging Face form, and Llamas of random weights."""
+"""Checkpoints made in tests: Meta's tokenizer in Hugging Face form, Llamas of random weights."""
 
 from functools import cache
 from pathlib import Path

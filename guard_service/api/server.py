@@ -40,7 +40,7 @@ class GuardServer:
             await self._health.set(name, status)
 
     async def stop(self, lame_duck_s: float, drain_s: float) -> None:
-        """NOT_SERVING first and a moment for balancers to see it: calls on the way get lost else."""
+        """NOT_SERVING first, then a moment for balancers to see it, so that no call is lost."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(lame_duck_s)
         await self._server.stop(drain_s)

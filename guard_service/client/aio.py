@@ -1,39 +1,34 @@
-"""The client for asyncio. Only calls live here; conversions are shared with sync.py."""
+"""The client for asyncio. Only calls live here; all else is shared with sync.py."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import grpc
 
-from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger
-from guard_service.client.catalogue import (
-    Policy,
-    ReviewItem,
-    ServerInfo,
-    policies_from_wire,
-    review_items_from_wire,
-    server_info_from_wire,
-)
-from guard_service.client.channel import HEALTH_REQUEST, Stubs, channel_options, is_serving
+from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
+from guard_service.client.catalogue import Policy, ReviewItem, ServerInfo, policies_from_wire
+from guard_service.client.channel import Options, Stubs
 from guard_service.client.errors import (
     DeadlineExceeded,
     GuardError,
     Unavailable,
     error_from_call,
+    not_ready,
 )
 from guard_service.client.message import (
     Messages,
     ModerationRequest,
     OnUnavailable,
-    RequestLike,
     request_to_wire,
 )
 from guard_service.client.moderation import Moderation, moderation_from_wire
+from guard_service.client.wire import from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
+
+Requests: TypeAlias = Iterable[RequestLike] | AsyncIterable[RequestLike]
 
 
 class AsyncGuardClient:
@@ -45,13 +40,11 @@ class AsyncGuardClient:
         *,
         timeout: float = 10.0,
         credentials: grpc.ChannelCredentials | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Options = None,
     ) -> None:
         """Connects at the first call. `timeout` is in seconds and covers the retries."""
-        self._target = target
         self._timeout = timeout
-        self._credentials = credentials
-        self._options = channel_options(options)
+        self._address = (target, credentials, options)
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,39 +66,27 @@ class AsyncGuardClient:
         timeout: float | None = None,
     ) -> Moderation:
         """Judge the last message. Whatever keeps it from being judged raises a GuardError."""
-        request = request_to_wire(
-            ModerationRequest(messages, policy, request_id, on_unavailable, labels)
-        )
+        asked = ModerationRequest(messages, policy, request_id, on_unavailable, labels)
+        request = request_to_wire(asked)
         answer = await self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 
     async def moderate_batch(
-        self,
-        requests: Iterable[RequestLike] | AsyncIterable[RequestLike],
-        *,
-        timeout: float | None = None,
+        self, requests: Requests, *, timeout: float | None = None
     ) -> AsyncIterator[BatchItem]:
-        """Judge many on one stream, yielding each answer as it comes, in no promised order.
-
-        `requests` is read a few hundred ahead of the answers at most. A bad item gets its own
-        error; an error of the stream is raised after all that arrived.
-        """
-        limits = (await self.server_info()).limits
-        ledger, places = Ledger(limits.max_conversation_bytes), asyncio.Semaphore(MAX_IN_FLIGHT)
-        call = self._stubs.moderation.ModerateBatch(
-            _send(requests, ledger, places), timeout=timeout
-        )
+        """Judge many on one stream, as GuardClient.moderate_batch; reads `requests` in a task."""
+        ledger, places = Ledger(), asyncio.Semaphore(MAX_IN_FLIGHT)
+        sending = _send(requests, ledger, places)
+        call = self._stubs.moderation.ModerateBatch(sending, timeout=timeout)
         try:
             async for answer in call:
-                item = ledger.receive(answer)
                 places.release()
-                yield item
+                yield ledger.receive(answer)
         except grpc.RpcError as error:
             raise _stream_error(error, call) from error
         finally:
             call.cancel()
-            ledger.closed = True
-            places.release()  # lets the task in _send see it
+            places.release()  # ends the task in _send: gRPC takes no more requests
         ledger.check_settled()
 
     async def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
@@ -113,9 +94,8 @@ class AsyncGuardClient:
         return tuple([policy async for page in pages for policy in policies_from_wire(page)])
 
     async def server_info(self, *, timeout: float | None = None) -> ServerInfo:
-        request = pb.GetServerInfoRequest()
-        answer = await self._call(self._stubs.moderation.GetServerInfo, request, timeout)
-        return server_info_from_wire(answer)
+        method = self._stubs.moderation.GetServerInfo
+        return from_wire(ServerInfo, await self._call(method, pb.GetServerInfoRequest(), timeout))
 
     async def list_review_items(
         self, *, page_size: int = 0, timeout: float | None = None
@@ -123,29 +103,21 @@ class AsyncGuardClient:
         """All review items, newest first; asks for the next page as it is reached."""
         request = review_pb2.ListReviewItemsRequest(page_size=page_size)
         async for page in self._pages(self._stubs.review.ListReviewItems, request, timeout):
-            for item in review_items_from_wire(page):
-                yield item
+            for item in page.items:
+                yield from_wire(ReviewItem, item)
 
     async def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Return once the service is SERVING; DeadlineExceeded if it is not within `timeout`."""
-        deadline = time.monotonic() + timeout
-        while not await self._sees_serving(deadline - time.monotonic()):
-            pass  # the server went away while we watched: watch the next one
-
-    async def _sees_serving(self, timeout: float) -> bool:
-        call = self._stubs.health.Watch(HEALTH_REQUEST, timeout=timeout, wait_for_ready=True)
         try:
-            async for answer in call:
-                if is_serving(answer):
-                    return True
-            return False
-        except grpc.RpcError as error:
-            failure = error_from_call(error)
-            if isinstance(failure, Unavailable):
-                return False
-            raise failure from error
-        finally:
-            call.cancel()
+            await asyncio.wait_for(self._stubs.channel.channel_ready(), timeout)
+        except TimeoutError:
+            raise not_ready(timeout) from None
+
+    @cached_property
+    def _stubs(self) -> Stubs:
+        # Not in __init__: a channel belongs to the loop it was made in, and clients are often made
+        # before there is one.
+        return Stubs(grpc.aio, *self._address)
 
     async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
         try:
@@ -157,19 +129,31 @@ class AsyncGuardClient:
         while True:
             page = await self._call(method, request, timeout)
             yield page
-            if not page.next_page_token:
-                return
             request.page_token = page.next_page_token
+            if not request.page_token:
+                return
 
-    @cached_property
-    def _stubs(self) -> Stubs:
-        # Not in __init__: a channel belongs to the loop it was made in, and clients are often made
-        # before there is one.
-        if self._credentials:
-            channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
-        else:
-            channel = grpc.aio.insecure_channel(self._target, self._options)
-        return Stubs(channel)
+
+async def _send(
+    requests: Requests, ledger: Ledger, places: asyncio.Semaphore
+) -> AsyncIterator[pb.ModerateBatchRequest]:
+    """Runs in gRPC's task. Never raises: gRPC would cancel the stream and lose answers."""
+    try:
+        async for request in _each(requests):
+            await places.acquire()
+            yield ledger.send(request)
+        ledger.failure = None
+    except Exception as error:
+        ledger.failure = error
+
+
+async def _each(requests: Requests) -> AsyncIterator[RequestLike]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request
 
 
 def _stream_error(error: grpc.RpcError, call: Any) -> GuardError:
@@ -179,33 +163,6 @@ def _stream_error(error: grpc.RpcError, call: Any) -> GuardError:
     # A write that fails while the stream ends hides how it ended: github.com/grpc/grpc/issues/36066
     seconds_left = call.time_remaining()
     if seconds_left is not None and seconds_left <= 0:
-        return DeadlineExceeded()
-    return Unavailable("the stream broke off, and gRPC lost the reason", reason="STATUS_LOST")
-
-
-async def _send(
-    requests: Iterable[RequestLike] | AsyncIterable[RequestLike],
-    ledger: Ledger,
-    places: asyncio.Semaphore,
-) -> AsyncIterator[pb.ModerateBatchRequest]:
-    """Runs in gRPC's task. Never raises: gRPC would cancel the stream and lose answers."""
-    try:
-        async for request in _each(requests):
-            await places.acquire()
-            if ledger.closed:
-                return
-            yield ledger.send(request)
-        ledger.end()
-    except Exception as error:
-        ledger.end(error)
-
-
-async def _each(
-    requests: Iterable[RequestLike] | AsyncIterable[RequestLike],
-) -> AsyncIterator[RequestLike]:
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
-    else:
-        for request in requests:
-            yield request
+        return DeadlineExceeded(code=grpc.StatusCode.DEADLINE_EXCEEDED)
+    problem = "the stream broke off, and gRPC lost the reason"
+    return Unavailable(problem, grpc.StatusCode.UNAVAILABLE, "STATUS_LOST")

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from guard_service.client.message import OnUnavailable, Role
 from guard_service.client.moderation import Action
-from guard_service.client.wire import enum_from_wire, from_wire
-from guard_service.v1 import moderation_pb2 as pb
-from guard_service.v1 import review_pb2
+from guard_service.client.wire import from_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,42 +77,5 @@ class ReviewItem:
 
 
 def policies_from_wire(page: Any) -> list[Policy]:
-    return [
-        from_wire(
-            Policy,
-            wire,
-            on_unavailable=enum_from_wire(OnUnavailable, pb.OnUnavailable, wire.on_unavailable),
-            categories=tuple(_category(category) for category in wire.categories),
-            is_default=wire.id == page.default_policy,
-        )
-        for wire in page.policies
-    ]
-
-
-def server_info_from_wire(wire: Any) -> ServerInfo:
-    return from_wire(ServerInfo, wire, limits=from_wire(Limits, wire.limits))
-
-
-def review_items_from_wire(page: Any) -> list[ReviewItem]:
-    return [
-        from_wire(
-            ReviewItem,
-            wire,
-            created_at=wire.created_at.ToDatetime(tzinfo=UTC),
-            reason=enum_from_wire(ReviewReason, review_pb2.ReviewReason, wire.reason),
-            action=enum_from_wire(Action, pb.Action, wire.action),
-            judged_role=enum_from_wire(Role, pb.Role, wire.judged_role),
-            codes=tuple(wire.codes),
-            labels=dict(wire.labels),
-        )
-        for wire in page.items
-    ]
-
-
-def _category(wire: Any) -> PolicyCategory:
-    return from_wire(
-        PolicyCategory,
-        wire,
-        threshold=wire.threshold if wire.HasField("threshold") else None,
-        action=enum_from_wire(Action, pb.Action, wire.action),
-    )
+    default = page.default_policy
+    return [from_wire(Policy, wire, is_default=wire.id == default) for wire in page.policies]

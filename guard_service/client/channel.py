@@ -4,31 +4,44 @@
 the server's shield (a second try 0.1 s later only adds to the load) and also the code of quotas
 and of too large messages, which no second try mends; it comes up as Overloaded with the server's
 own `retry_after_s`. ModerateBatch is not tried again: what it has yielded cannot be taken back.
-round_robin is there because pick_first does not look at the servers' health.
+round_robin is there because pick_first does not look at the servers' health: with it, a channel is
+READY exactly while a server says that it is SERVING.
 """
 
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+import grpc
 
 from guard_service import __version__
-from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import moderation_pb2_grpc, review_pb2_grpc
 
-SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
-HEALTH_REQUEST = health_pb2.HealthCheckRequest(service=SERVICE)
+Options = Mapping[str, Any] | None
 
 
-def service_config() -> str:
-    return resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
+class Stubs:
+    """A channel, of grpc or grpc.aio, and the services called through it."""
+
+    def __init__(
+        self, api: Any, target: str, credentials: grpc.ChannelCredentials | None, options: Options
+    ) -> None:
+        ours = channel_options(options)
+        moderation: Any = moderation_pb2_grpc.ModerationServiceStub  # generated without types
+        review: Any = review_pb2_grpc.ReviewServiceStub
+        self.channel = (
+            api.secure_channel(target, credentials, ours)
+            if credentials
+            else api.insecure_channel(target, ours)
+        )
+        self.moderation, self.review = moderation(self.channel), review(self.channel)
 
 
-def channel_options(extra: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+def channel_options(extra: Options) -> list[tuple[str, Any]]:
     """Our channel options; those in `extra` win."""
+    config = resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
     options = {
-        "grpc.service_config": service_config(),
+        "grpc.service_config": config,
         "grpc.enable_retries": 1,
         "grpc.primary_user_agent": f"guard-service-client/{__version__}",
         # Finds dead peers and keeps balancers from forgetting idle connections; far above the 10 s
@@ -39,19 +52,3 @@ def channel_options(extra: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
         "grpc.max_reconnect_backoff_ms": 5_000,
     }
     return list((options | dict(extra or {})).items())
-
-
-class Stubs:
-    """A channel, of grpc or grpc.aio, and the services called through it."""
-
-    def __init__(self, channel: Any) -> None:
-        moderation: Any = moderation_pb2_grpc.ModerationServiceStub  # generated without types
-        review: Any = review_pb2_grpc.ReviewServiceStub
-        self.channel = channel
-        self.moderation = moderation(channel)
-        self.review = review(channel)
-        self.health: Any = health_pb2_grpc.HealthStub(channel)
-
-
-def is_serving(answer: Any) -> bool:
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -5,8 +5,7 @@ from enum import Enum
 from typing import Any
 
 from guard_service.client.errors import unreadable
-from guard_service.client.wire import enum_from_wire, from_wire
-from guard_service.v1 import moderation_pb2 as pb
+from guard_service.client.wire import from_wire
 
 
 class Action(Enum):
@@ -92,21 +91,7 @@ def moderation_from_wire(wire: Any, request_id: str) -> Moderation:
     """The answer to this request; ServerError where it is not one that may be acted on."""
     if wire.request_id != request_id:
         raise unreadable("the server answered another request than the one asked")
-    moderation = from_wire(
-        Moderation,
-        wire,
-        action=enum_from_wire(Action, pb.Action, wire.action),
-        assessment=enum_from_wire(Assessment, pb.Assessment, wire.assessment),
-        verdict=_verdict(wire.verdict) if wire.HasField("verdict") else None,
-        coverage=from_wire(Coverage, wire.coverage),
-        usage=from_wire(Usage, wire.usage),
-        timings=from_wire(Timings, wire.timings),
-    )
+    moderation = from_wire(Moderation, wire)
     if (moderation.verdict is None) != (moderation.assessment is Assessment.UNAVAILABLE):
         raise unreadable("the server's assessment and its verdict contradict each other")
     return moderation
-
-
-def _verdict(wire: Any) -> Verdict:
-    categories = tuple(from_wire(CategoryScore, score) for score in wire.categories)
-    return from_wire(Verdict, wire, categories=categories)

@@ -1,31 +1,23 @@
-"""The client for threads. Only calls live here; conversions are shared with aio.py."""
+"""The client for threads. Only calls live here; all else is shared with aio.py."""
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import grpc
 
-from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger
-from guard_service.client.catalogue import (
-    Policy,
-    ReviewItem,
-    ServerInfo,
-    policies_from_wire,
-    review_items_from_wire,
-    server_info_from_wire,
-)
-from guard_service.client.channel import HEALTH_REQUEST, Stubs, channel_options, is_serving
-from guard_service.client.errors import Unavailable, error_from_call
+from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
+from guard_service.client.catalogue import Policy, ReviewItem, ServerInfo, policies_from_wire
+from guard_service.client.channel import Options, Stubs
+from guard_service.client.errors import error_from_call, not_ready
 from guard_service.client.message import (
     Messages,
     ModerationRequest,
     OnUnavailable,
-    RequestLike,
     request_to_wire,
 )
 from guard_service.client.moderation import Moderation, moderation_from_wire
+from guard_service.client.wire import from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 
@@ -39,16 +31,11 @@ class GuardClient:
         *,
         timeout: float = 10.0,
         credentials: grpc.ChannelCredentials | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Options = None,
     ) -> None:
         """Connects at the first call. `timeout` is in seconds and covers the retries."""
-        arguments = channel_options(options)
         self._timeout = timeout
-        self._stubs = Stubs(
-            grpc.secure_channel(target, credentials, arguments)
-            if credentials
-            else grpc.insecure_channel(target, arguments)
-        )
+        self._stubs = Stubs(grpc, target, credentials, options)
 
     def __enter__(self) -> Self:
         return self
@@ -70,9 +57,8 @@ class GuardClient:
         timeout: float | None = None,
     ) -> Moderation:
         """Judge the last message. Whatever keeps it from being judged raises a GuardError."""
-        request = request_to_wire(
-            ModerationRequest(messages, policy, request_id, on_unavailable, labels)
-        )
+        asked = ModerationRequest(messages, policy, request_id, on_unavailable, labels)
+        request = request_to_wire(asked)
         answer = self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 
@@ -82,24 +68,21 @@ class GuardClient:
         """Judge many on one stream, yielding each answer as it comes, in no promised order.
 
         `requests` is read in another thread, a few hundred ahead of the answers at most. A bad
-        item gets its own error; an error of the stream is raised after all that arrived.
+        item gets its own error; an error of the stream is raised after all that arrived. Such is
+        a request larger than the server's gRPC receives at all: InvalidRequest, for the stream.
         """
-        limits = self.server_info().limits
-        ledger, places = Ledger(limits.max_conversation_bytes), threading.Semaphore(MAX_IN_FLIGHT)
-        call = self._stubs.moderation.ModerateBatch(
-            _send(requests, ledger, places), timeout=timeout
-        )
+        ledger, places = Ledger(), threading.Semaphore(MAX_IN_FLIGHT)
+        sending = _send(requests, ledger, places)
+        call = self._stubs.moderation.ModerateBatch(sending, timeout=timeout)
         try:
             for answer in call:
-                item = ledger.receive(answer)
                 places.release()
-                yield item
+                yield ledger.receive(answer)
         except grpc.RpcError as error:
             raise error_from_call(error) from error
         finally:
             call.cancel()
-            ledger.closed = True
-            places.release()  # lets the thread in _send see it
+            places.release()  # ends the thread in _send: gRPC takes no more requests
         ledger.check_settled()
 
     def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
@@ -107,10 +90,8 @@ class GuardClient:
         return tuple(policy for page in pages for policy in policies_from_wire(page))
 
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
-        request = pb.GetServerInfoRequest()
-        return server_info_from_wire(
-            self._call(self._stubs.moderation.GetServerInfo, request, timeout)
-        )
+        method = self._stubs.moderation.GetServerInfo
+        return from_wire(ServerInfo, self._call(method, pb.GetServerInfoRequest(), timeout))
 
     def list_review_items(
         self, *, page_size: int = 0, timeout: float | None = None
@@ -118,25 +99,17 @@ class GuardClient:
         """All review items, newest first; asks for the next page as it is reached."""
         request = review_pb2.ListReviewItemsRequest(page_size=page_size)
         for page in self._pages(self._stubs.review.ListReviewItems, request, timeout):
-            yield from review_items_from_wire(page)
+            yield from (from_wire(ReviewItem, item) for item in page.items)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Return once the service is SERVING; DeadlineExceeded if it is not within `timeout`."""
-        deadline = time.monotonic() + timeout
-        while not self._sees_serving(deadline - time.monotonic()):
-            pass  # the server went away while we watched: watch the next one
-
-    def _sees_serving(self, timeout: float) -> bool:
-        call = self._stubs.health.Watch(HEALTH_REQUEST, timeout=timeout, wait_for_ready=True)
+        ready = grpc.channel_ready_future(self._stubs.channel)
         try:
-            return any(is_serving(answer) for answer in call)
-        except grpc.RpcError as error:
-            failure = error_from_call(error)
-            if isinstance(failure, Unavailable):
-                return False
-            raise failure from error
+            ready.result(timeout)
+        except grpc.FutureTimeoutError:
+            raise not_ready(timeout) from None
         finally:
-            call.cancel()
+            ready.cancel()
 
     def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
         try:
@@ -148,9 +121,9 @@ class GuardClient:
         while True:
             page = self._call(method, request, timeout)
             yield page
-            if not page.next_page_token:
-                return
             request.page_token = page.next_page_token
+            if not request.page_token:
+                return
 
 
 def _send(
@@ -160,9 +133,7 @@ def _send(
     try:
         for request in requests:
             places.acquire()
-            if ledger.closed:
-                return
             yield ledger.send(request)
-        ledger.end()
+        ledger.failure = None
     except Exception as error:
-        ledger.end(error)
+        ledger.failure = error

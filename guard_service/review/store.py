@@ -6,9 +6,11 @@ synchronous=FULL: before 3.51.3 a write-ahead log could be corrupted by two conn
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -28,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from guard_service.conversation import Role
 from guard_service.decision import ReviewReason
@@ -119,6 +121,21 @@ class ReviewStore:
         has_more = len(rows) > page_size
         items = tuple(_from_row(dict(row)) for row in rows[:page_size])
         return Page(items, rows[page_size - 1]["sequence"] if has_more else None)
+
+
+def database_problem(url: str) -> str | None:
+    """Why items cannot be written there, or None; makes no file and changes none."""
+    try:
+        engine = create_engine(url, poolclass=NullPool)
+        is_sqlite, path = engine.dialect.name == "sqlite", Path(engine.url.database or ".")
+        if is_sqlite and not path.exists():
+            return None if os.access(path.parent, os.W_OK) else f"{path.parent}: cannot be written"
+        with engine.connect() as connection:
+            if is_sqlite:  # which connects to anything: take the lock that writing takes
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        return str(getattr(error, "orig", None) or error).partition("\n")[0]
+    return None
 
 
 def _create(url: str) -> Engine:

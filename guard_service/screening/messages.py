@@ -10,7 +10,7 @@ _ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
 
 
 def read_conversation(messages: Any) -> Conversation:
-    """The conversation in a list of message objects; InvalidRequest names the place that is wrong."""
+    """The conversation in a list of messages; InvalidRequest names the place that is wrong."""
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise _invalid("messages", "must be a list")
     return Conversation(

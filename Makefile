@@ -1,0 +1,57 @@
+# Everything a contributor runs; CI runs the same. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install demo test check format serve bench test-gpu protos tiny wheel clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED) ## Make .venv with everything in it
+
+$(INSTALLED): pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[serve,dev]'
+	@touch $@
+
+demo: install ## Start the service and watch it work: before, after, a log, the review queue
+	$(BIN)/python docs/examples/demo.py
+
+test: install ## Run the tests
+	$(BIN)/python -m pytest
+
+check: install ## Formatting, lints, types, import borders, fresh stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --check
+
+format: install ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve: install ## Serve guard-tiny on 127.0.0.1:50051
+	$(BIN)/guard serve
+
+protos: install ## Generate guard_service/v1 from protos/
+	$(BIN)/python protos/generate.py
+
+tiny: install ## Train guard-tiny again: make tiny DATA=folder of labelled rows
+	$(BIN)/python models/guard-tiny/training/train.py --data $(DATA) --out models/guard-tiny
+
+wheel: install ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+bench: install ## Measure on this machine, against transformers' generate
+	$(BIN)/python tests/benchmarks/bench_engine.py
+
+test-gpu: install ## The tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu tests/gpu
+
+clean: ## Remove what was built, the virtual environment too
+	rm -rf .venv dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

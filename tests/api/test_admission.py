@@ -1,0 +1,47 @@
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from guard_service.api.admission import Door
+from guard_service.errors import Overloaded
+
+
+async def test_the_door_refuses_over_its_limit_wave_after_wave() -> None:
+    door = Door(2)
+    for _ in range(4):
+        async with AsyncExitStack() as inside:
+            for _ in range(2):
+                await inside.enter_async_context(door.interactive())
+            for _ in range(8):
+                with pytest.raises(Overloaded):
+                    await inside.enter_async_context(door.interactive())
+
+
+async def test_bulk_work_waits_and_leaves_half_for_interactive_calls() -> None:
+    door = Door(4)
+    inside = 0
+    leave = asyncio.Event()
+
+    async def item() -> None:
+        nonlocal inside
+        async with door.bulk():
+            inside += 1
+            await leave.wait()
+
+    items = [asyncio.create_task(item()) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert inside == 2
+    async with door.interactive(), door.interactive():
+        pass
+    leave.set()
+    await asyncio.gather(*items)
+    assert inside == 10
+
+
+async def test_who_leaves_with_an_error_frees_the_place() -> None:
+    door = Door(1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            async with door.interactive():
+                raise ZeroDivisionError

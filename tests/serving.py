@@ -1,0 +1,57 @@
+"""A real server in a process of its own, as an operator starts it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from guard_service.client import GuardClient
+
+
+@dataclass(frozen=True)
+class Served:
+    process: "subprocess.Popen[str]"
+    target: str
+    folder: Path
+    log: list[str]
+
+    @property
+    def engine_pid(self) -> int:
+        """The server's only child."""
+        pid = self.process.pid
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(child)
+
+
+@contextmanager
+def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
+    """`guard serve` on a free port, ready to answer; its log is kept for the test to read."""
+    command = [sys.executable, "-m", "guard_service", "serve", "--port", "0", *flags]
+    command += ["--database-url", f"sqlite:///{folder / 'guard.db'}"]
+    environment = os.environ | environment
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    log: list[str] = []
+    try:
+        for line in process.stderr:
+            log.append(line)
+            if found := re.search(r"port=(\d+)", line):
+                break
+        else:
+            raise AssertionError(f"the server did not start: {log}")
+        reader = Thread(target=log.extend, args=(process.stderr,))
+        reader.start()
+        target = f"127.0.0.1:{found[1]}"
+        with GuardClient(target) as client:
+            client.wait_until_ready(60)
+        yield Served(process, target, folder, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+        reader.join()
+        process.stderr.close()

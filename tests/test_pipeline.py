@@ -1,0 +1,182 @@
+"""The whole path on scripted readings: what comes out for what the engine says."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from conversations import assistant, conversation, policy
+from scripted import prompt
+
+from guard_service.conversation import Conversation, Limits
+from guard_service.decision import ReviewReason
+from guard_service.engine.batcher import Answer
+from guard_service.engine.window import Coverage
+from guard_service.errors import (
+    ConversationTooLong,
+    EngineUnavailable,
+    InvalidRequest,
+    PolicyUnknown,
+    ReadingRejected,
+    StoreUnavailable,
+)
+from guard_service.pipeline import Assessment, Check, Pipeline
+from guard_service.policy import Action, OnUnavailable, Policy
+from guard_service.prompt import Prompt
+from guard_service.review.item import ReviewItem
+from guard_service.verdict import Reading
+
+FIRST = (1.0, *[0.0] * 13)
+
+
+class Tokenizer:
+    def __init__(self, num_windows: int = 1, coverage: Coverage | None = None) -> None:
+        prompts = tuple(prompt(n) for n in range(num_windows))
+        self._answer = prompts, coverage or Coverage(5, 5, num_windows)
+
+    def prompts(self, _: Conversation, __: Policy) -> tuple[tuple[Prompt, ...], Coverage]:
+        return self._answer
+
+
+class Reader:
+    def __init__(self, *readings: Reading, error: Exception | None = None) -> None:
+        self._readings, self._error = readings, error
+
+    async def read(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        if self._error:
+            raise self._error
+        return [Answer(reading, 1.0, 2.0, 3) for reading in self._readings]
+
+
+class Feed:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.items: list[ReviewItem] = []
+        self._error = error
+
+    async def add(self, item: ReviewItem) -> str:
+        if self._error:
+            raise self._error
+        self.items.append(item)
+        return item.id
+
+
+def pipeline(
+    *readings: Reading,
+    error: Exception | None = None,
+    feed: Feed | None = None,
+    tokenizer: Tokenizer | None = None,
+    **values: object,
+) -> Pipeline:
+    return Pipeline(
+        tokenizer=tokenizer or Tokenizer(len(readings)),
+        reader=Reader(*readings, error=error),
+        feed=feed or Feed(),
+        policies={"test": policy(**values)},
+        default_policy="test",
+        limits=Limits(max_messages=3, max_conversation_bytes=100),
+        model="scripted",
+        min_label_mass=0.5,
+    )
+
+
+SAFE = Reading(0.01, 1.0, FIRST)
+UNSAFE = Reading(0.97, 1.0, FIRST, ("S1",))
+HELLO = Check(conversation("hello"), request_id="r-1")
+
+
+async def test_a_safe_message_is_allowed_and_nobody_is_told() -> None:
+    feed = Feed()
+    outcome = await pipeline(SAFE, feed=feed).moderate(HELLO)
+    assert outcome.decision.action is Action.ALLOW
+    assert outcome.assessment is Assessment.COMPLETE
+    assert (outcome.request_id, outcome.review_item_id) == ("r-1", "")
+    assert feed.items == []
+
+
+async def test_a_blocked_message_is_written_for_review_before_the_answer() -> None:
+    feed = Feed()
+    judged = conversation("a", assistant("b"))
+    check = Check(judged, request_id="r-1", labels={"chat": "7"})
+    outcome = await pipeline(UNSAFE, feed=feed).moderate(check)
+    (item,) = feed.items
+    assert outcome.decision.action is Action.BLOCK
+    assert outcome.review_item_id == item.id
+    assert item.reason is ReviewReason.BLOCKED
+    assert item.codes == ("S1",)
+    assert item.labels == {"chat": "7"}
+    assert item.conversation_digest == judged.digest()
+
+
+async def test_without_a_request_id_one_is_made_up() -> None:
+    ids = [(await pipeline(SAFE).moderate(Check(HELLO.conversation))).request_id for _ in "ab"]
+    assert len(set(ids)) == 2
+    assert all(ids)
+
+
+async def test_the_worst_window_decides_and_usage_counts_them_all() -> None:
+    tokenizer = Tokenizer(2, Coverage(10, 10, 2))
+    outcome = await pipeline(SAFE, UNSAFE, tokenizer=tokenizer).moderate(HELLO)
+    assert outcome.decision.action is Action.BLOCK
+    assert outcome.usage.prompt_tokens == 8
+    assert outcome.usage.cached_tokens == 6
+
+
+async def test_context_that_did_not_fit_makes_the_assessment_partial() -> None:
+    tokenizer = Tokenizer(1, Coverage(5, 10, 1))
+    outcome = await pipeline(SAFE, tokenizer=tokenizer).moderate(HELLO)
+    assert outcome.assessment is Assessment.PARTIAL
+
+
+@pytest.mark.parametrize("error", [EngineUnavailable(), StoreUnavailable(), ReadingRejected()])
+async def test_by_default_what_cannot_be_judged_is_an_error(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await pipeline(SAFE, error=error).moderate(HELLO)
+
+
+async def test_garbage_from_the_engine_is_never_a_verdict() -> None:
+    for garbage in (Reading(0.0, 0.1, FIRST), Reading(float("nan"), 1.0, FIRST)):
+        with pytest.raises(ReadingRejected):
+            await pipeline(garbage).moderate(HELLO)
+
+
+async def test_a_decision_that_cannot_be_recorded_is_withheld() -> None:
+    with pytest.raises(StoreUnavailable):
+        await pipeline(UNSAFE, feed=Feed(StoreUnavailable())).moderate(HELLO)
+
+
+@pytest.mark.parametrize(
+    ("of_policy", "of_request", "action"),
+    [
+        ("block", None, Action.BLOCK),
+        ("allow", None, Action.ALLOW),
+        ("error", OnUnavailable.BLOCK, Action.BLOCK),
+        ("allow", OnUnavailable.ALLOW, Action.ALLOW),
+        ("allow", OnUnavailable.BLOCK, Action.BLOCK),
+    ],
+)
+async def test_a_fallback_is_declared_as_such_and_has_no_verdict(
+    of_policy: str, of_request: OnUnavailable | None, action: Action
+) -> None:
+    down = pipeline(SAFE, error=EngineUnavailable(), on_unavailable=of_policy)
+    outcome = await down.moderate(replace(HELLO, on_unavailable=of_request))
+    assert outcome.assessment is Assessment.UNAVAILABLE
+    assert outcome.decision.action is action
+    assert outcome.verdict is None
+
+
+@pytest.mark.parametrize("of_policy", ["error", "block"])
+async def test_a_request_cannot_ask_for_allow_where_the_policy_does_not(of_policy: str) -> None:
+    check = replace(HELLO, on_unavailable=OnUnavailable.ALLOW)
+    with pytest.raises(InvalidRequest, match="on_unavailable"):
+        await pipeline(SAFE, on_unavailable=of_policy).moderate(check)
+
+
+async def test_an_unknown_policy_is_refused_without_quoting_it() -> None:
+    with pytest.raises(PolicyUnknown) as error:
+        await pipeline(SAFE).moderate(replace(HELLO, policy="secret-name"))
+    assert "secret-name" not in str(error.value)
+
+
+async def test_bad_requests_do_not_fall_back_to_allow() -> None:
+    allowing = pipeline(SAFE, on_unavailable="allow")
+    with pytest.raises(ConversationTooLong):
+        await allowing.moderate(Check(conversation("x" * 101)))
