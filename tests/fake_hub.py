@@ -20,6 +20,7 @@ class FakeHub:
     folder: Path
     revisions: tuple[str, ...] = ("main", COMMIT)
     token: str | None = None  # the only one that may read files; None: anybody may
+    refusal: str = "GatedRepo"  # the code of a 403
     refused: dict[str, int] = field(default_factory=dict)  # file name to status of its GET
     cut_once: set[str] = field(default_factory=set)  # files whose first GET breaks off half-way
     fetched: list[tuple[str, str]] = field(default_factory=list)  # (file, Range header)
@@ -54,9 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        api = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path)
+        api = re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/([^/]+)", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
-        repo, revision = (api[1], api[3]) if api else (file[1], file[2]) if file else ("", "")
+        repo, revision = (api[1], api[2]) if api else (file[1], file[2]) if file else ("", "")
         if repo != self.hub.repo:
             self._fail(401 if self._token() is None else 404, "RepoNotFound")
         elif self._token() == "unknown":
@@ -64,9 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif revision not in self.hub.revisions:
             self._fail(404, "RevisionNotFound")
         elif api:
-            self._send_json(_tree(self.hub) if api[2] == "tree" else _model(self.hub))
+            self._send_json(_model(self.hub))
         elif self.hub.token not in (None, self._token()):
-            self._fail(401 if self._token() is None else 403, "GatedRepo")
+            self._fail(401 if self._token() is None else 403, self.hub.refusal)
         elif file:
             self._send_file(self.hub.folder / file[3])
 
@@ -120,26 +121,9 @@ def _model(hub: FakeHub) -> dict[str, object]:
             "blobId": "0" * 40,
             "lfs": _lfs(path),
         }
-        for path in _files(hub)
+        for path in sorted(path for path in hub.folder.rglob("*") if path.is_file())
     ]
     return {"id": hub.repo, "modelId": hub.repo, "sha": COMMIT, "siblings": siblings}
-
-
-def _tree(hub: FakeHub) -> list[dict[str, object]]:
-    return [
-        {
-            "type": "file",
-            "path": str(path.relative_to(hub.folder)),
-            "size": path.stat().st_size,
-            "oid": "0" * 40,
-        }
-        | ({"lfs": lfs | {"oid": lfs["sha256"]}} if (lfs := _lfs(path)) else {})
-        for path in _files(hub)
-    ]
-
-
-def _files(hub: FakeHub) -> list[Path]:
-    return sorted(path for path in hub.folder.rglob("*") if path.is_file())
 
 
 def _lfs(path: Path) -> dict[str, object] | None:

@@ -4,72 +4,35 @@ with GuardClient("localhost:50051") as guard:
     if not guard.moderate([{"role": "user", "content": text}]).is_allowed: ...
 """
 
-from guard_service.client.aio import AsyncGuardClient
-from guard_service.client.batch import BatchItem
-from guard_service.client.catalogue import (
-    Limits,
-    Policy,
-    PolicyCategory,
-    ReviewItem,
-    ReviewReason,
-    ServerInfo,
-)
-from guard_service.client.errors import (
-    DeadlineExceeded,
-    GuardError,
-    InvalidRequest,
-    Overloaded,
-    PermissionDenied,
-    QuotaExceeded,
-    ServerError,
-    Unauthenticated,
-    Unavailable,
-    Violation,
-)
-from guard_service.client.message import Message, ModerationRequest, OnUnavailable, Role, ToolCall
-from guard_service.client.moderation import (
-    Action,
-    Assessment,
-    CategoryScore,
-    Coverage,
-    Moderation,
-    Timings,
-    Usage,
-    Verdict,
-)
-from guard_service.client.sync import GuardClient
-
-__all__ = [
-    "Action",
-    "Assessment",
-    "AsyncGuardClient",
-    "BatchItem",
-    "CategoryScore",
-    "Coverage",
-    "DeadlineExceeded",
-    "GuardClient",
-    "GuardError",
-    "InvalidRequest",
-    "Limits",
-    "Message",
-    "Moderation",
-    "ModerationRequest",
-    "OnUnavailable",
-    "Overloaded",
-    "PermissionDenied",
-    "Policy",
-    "PolicyCategory",
-    "QuotaExceeded",
-    "ReviewItem",
-    "ReviewReason",
-    "Role",
-    "ServerError",
-    "ServerInfo",
-    "Timings",
-    "ToolCall",
-    "Unauthenticated",
-    "Unavailable",
-    "Usage",
-    "Verdict",
-    "Violation",
-]
+from guard_service.client.aio import AsyncGuardClient as AsyncGuardClient
+from guard_service.client.answer import Action as Action
+from guard_service.client.answer import Assessment as Assessment
+from guard_service.client.answer import CategoryScore as CategoryScore
+from guard_service.client.answer import Coverage as Coverage
+from guard_service.client.answer import Limits as Limits
+from guard_service.client.answer import Moderation as Moderation
+from guard_service.client.answer import Policy as Policy
+from guard_service.client.answer import PolicyCategory as PolicyCategory
+from guard_service.client.answer import ReviewItem as ReviewItem
+from guard_service.client.answer import ReviewReason as ReviewReason
+from guard_service.client.answer import ServerInfo as ServerInfo
+from guard_service.client.answer import Timings as Timings
+from guard_service.client.answer import Usage as Usage
+from guard_service.client.answer import Verdict as Verdict
+from guard_service.client.batch import BatchItem as BatchItem
+from guard_service.client.errors import DeadlineExceeded as DeadlineExceeded
+from guard_service.client.errors import GuardError as GuardError
+from guard_service.client.errors import InvalidRequest as InvalidRequest
+from guard_service.client.errors import Overloaded as Overloaded
+from guard_service.client.errors import PermissionDenied as PermissionDenied
+from guard_service.client.errors import QuotaExceeded as QuotaExceeded
+from guard_service.client.errors import ServerError as ServerError
+from guard_service.client.errors import Unauthenticated as Unauthenticated
+from guard_service.client.errors import Unavailable as Unavailable
+from guard_service.client.errors import Violation as Violation
+from guard_service.client.message import Message as Message
+from guard_service.client.message import ModerationRequest as ModerationRequest
+from guard_service.client.message import OnUnavailable as OnUnavailable
+from guard_service.client.message import Role as Role
+from guard_service.client.message import ToolCall as ToolCall
+from guard_service.client.sync import GuardClient as GuardClient

@@ -7,24 +7,12 @@ from typing import Any, Self, TypeAlias
 
 import grpc
 
+from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
-from guard_service.client.catalogue import Policy, ReviewItem, ServerInfo, policies_from_wire
 from guard_service.client.channel import Options, Stubs
-from guard_service.client.errors import (
-    DeadlineExceeded,
-    GuardError,
-    Unavailable,
-    error_from_call,
-    not_ready,
-)
-from guard_service.client.message import (
-    Messages,
-    ModerationRequest,
-    OnUnavailable,
-    request_to_wire,
-)
-from guard_service.client.moderation import Moderation, moderation_from_wire
-from guard_service.client.wire import from_wire
+from guard_service.client.errors import DeadlineExceeded, error_from_call, error_from_stream
+from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 
@@ -66,8 +54,7 @@ class AsyncGuardClient:
         timeout: float | None = None,
     ) -> Moderation:
         """Judge the last message. Whatever keeps it from being judged raises a GuardError."""
-        asked = ModerationRequest(messages, policy, request_id, on_unavailable, labels)
-        request = request_to_wire(asked)
+        request = to_wire(ModerationRequest(messages, policy, request_id, on_unavailable, labels))
         answer = await self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 
@@ -83,26 +70,24 @@ class AsyncGuardClient:
                 places.release()
                 yield ledger.receive(answer)
         except grpc.RpcError as error:
-            raise _stream_error(error, call) from error
+            raise error_from_stream(error, call) from error
         finally:
             call.cancel()
             places.release()  # ends the task in _send: gRPC takes no more requests
         ledger.check_settled()
 
-    async def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
-        pages = self._pages(self._stubs.moderation.ListPolicies, pb.ListPoliciesRequest(), timeout)
+    async def list_policies(self) -> tuple[Policy, ...]:
+        pages = self._pages(self._stubs.moderation.ListPolicies, pb.ListPoliciesRequest())
         return tuple([policy async for page in pages for policy in policies_from_wire(page)])
 
-    async def server_info(self, *, timeout: float | None = None) -> ServerInfo:
+    async def server_info(self) -> ServerInfo:
         method = self._stubs.moderation.GetServerInfo
-        return from_wire(ServerInfo, await self._call(method, pb.GetServerInfoRequest(), timeout))
+        return from_wire(ServerInfo, await self._call(method, pb.GetServerInfoRequest()))
 
-    async def list_review_items(
-        self, *, page_size: int = 0, timeout: float | None = None
-    ) -> AsyncIterator[ReviewItem]:
+    async def list_review_items(self, *, page_size: int = 0) -> AsyncIterator[ReviewItem]:
         """All review items, newest first; asks for the next page as it is reached."""
         request = review_pb2.ListReviewItemsRequest(page_size=page_size)
-        async for page in self._pages(self._stubs.review.ListReviewItems, request, timeout):
+        async for page in self._pages(self._stubs.review.ListReviewItems, request):
             for item in page.items:
                 yield from_wire(ReviewItem, item)
 
@@ -111,7 +96,7 @@ class AsyncGuardClient:
         try:
             await asyncio.wait_for(self._stubs.channel.channel_ready(), timeout)
         except TimeoutError:
-            raise not_ready(timeout) from None
+            raise DeadlineExceeded("no server was ready in time") from None
 
     @cached_property
     def _stubs(self) -> Stubs:
@@ -119,15 +104,15 @@ class AsyncGuardClient:
         # before there is one.
         return Stubs(grpc.aio, *self._address)
 
-    async def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
+    async def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
         try:
             return await method(request, timeout=self._timeout if timeout is None else timeout)
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 
-    async def _pages(self, method: Any, request: Any, timeout: float | None) -> AsyncIterator[Any]:
+    async def _pages(self, method: Any, request: Any) -> AsyncIterator[Any]:
         while True:
-            page = await self._call(method, request, timeout)
+            page = await self._call(method, request)
             yield page
             request.page_token = page.next_page_token
             if not request.page_token:
@@ -154,15 +139,3 @@ async def _each(requests: Requests) -> AsyncIterator[RequestLike]:
     else:
         for request in requests:
             yield request
-
-
-def _stream_error(error: grpc.RpcError, call: Any) -> GuardError:
-    failure = error_from_call(error)
-    if failure.message != "Internal error from Core":
-        return failure
-    # A write that fails while the stream ends hides how it ended: github.com/grpc/grpc/issues/36066
-    seconds_left = call.time_remaining()
-    if seconds_left is not None and seconds_left <= 0:
-        return DeadlineExceeded(code=grpc.StatusCode.DEADLINE_EXCEEDED)
-    problem = "the stream broke off, and gRPC lost the reason"
-    return Unavailable(problem, grpc.StatusCode.UNAVAILABLE, "STATUS_LOST")

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from guard_service.client.answer import Moderation
 from guard_service.client.errors import GuardError, InvalidRequest, error_from_status, unreadable
-from guard_service.client.message import Messages, ModerationRequest, request_to_wire
-from guard_service.client.moderation import Moderation, moderation_from_wire
+from guard_service.client.message import Messages, ModerationRequest, to_wire
+from guard_service.client.wire import moderation_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 
 # Requests sent and not answered: twice what the server holds of one stream, so it never waits for
@@ -50,7 +51,7 @@ class Ledger:
         request = value if isinstance(value, ModerationRequest) else ModerationRequest(value)
         index, self._num_sent = self._num_sent, self._num_sent + 1
         try:
-            wire = request_to_wire(request)
+            wire = to_wire(request)
             self._open[index] = BatchItem(index, wire.request_id)
         except InvalidRequest as error:
             wire = pb.ModerateRequest()

@@ -9,31 +9,25 @@ READY exactly while a server says that it is SERVING.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
-import grpc
-
-from guard_service import __version__
 from guard_service.v1 import moderation_pb2_grpc, review_pb2_grpc
 
-Options = Mapping[str, Any] | None
+Options: TypeAlias = Mapping[str, Any] | None
 
 
 class Stubs:
-    """A channel, of grpc or grpc.aio, and the services called through it."""
+    """A channel of `api`, which is grpc or grpc.aio, and the services called through it."""
 
-    def __init__(
-        self, api: Any, target: str, credentials: grpc.ChannelCredentials | None, options: Options
-    ) -> None:
-        ours = channel_options(options)
+    def __init__(self, api: Any, target: str, credentials: Any, options: Options) -> None:
         moderation: Any = moderation_pb2_grpc.ModerationServiceStub  # generated without types
         review: Any = review_pb2_grpc.ReviewServiceStub
-        self.channel = (
-            api.secure_channel(target, credentials, ours)
-            if credentials
-            else api.insecure_channel(target, ours)
-        )
+        open_channel = api.insecure_channel
+        if credentials:
+            open_channel = partial(api.secure_channel, credentials=credentials)
+        self.channel = open_channel(target, options=channel_options(options))
         self.moderation, self.review = moderation(self.channel), review(self.channel)
 
 
@@ -42,8 +36,6 @@ def channel_options(extra: Options) -> list[tuple[str, Any]]:
     config = resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
     options = {
         "grpc.service_config": config,
-        "grpc.enable_retries": 1,
-        "grpc.primary_user_agent": f"guard-service-client/{__version__}",
         # Finds dead peers and keeps balancers from forgetting idle connections; far above the 10 s
         # between pings at which our servers begin to refuse them.
         "grpc.keepalive_time_ms": 60_000,

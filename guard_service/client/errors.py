@@ -1,15 +1,4 @@
-"""Every error of the client, and the one table from gRPC's codes to them.
-
-GuardError              message, code, reason, retry_after_s, violations
-├── InvalidRequest      mend the request: `violations` name the fields
-├── Unauthenticated     show who you are
-├── PermissionDenied    this caller may not
-├── Overloaded          try again after `retry_after_s`
-├── QuotaExceeded       this caller has used up its share
-├── Unavailable         nobody answers, after all retries
-├── DeadlineExceeded    no answer in time
-└── ServerError         the server failed, or its answer means nothing to us
-"""
+"""Every error of the client, and the one table from gRPC's codes to them."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,17 +23,17 @@ class GuardError(Exception):
     """The call failed, and nothing was allowed."""
 
     message: str = ""
-    code: StatusCode = StatusCode.UNKNOWN
     reason: str = ""
     retry_after_s: float | None = None
     violations: tuple[Violation, ...] = ()
+    code: StatusCode | None = None  # None: the client itself found the error
 
     def __str__(self) -> str:
         return self.message or str(self.__doc__)
 
 
 class InvalidRequest(GuardError):
-    """The request cannot be judged as it is."""
+    """The request cannot be judged as it is: `violations` name the fields to mend."""
 
 
 class Unauthenticated(GuardError):
@@ -56,7 +45,7 @@ class PermissionDenied(GuardError):
 
 
 class Overloaded(GuardError):
-    """The server has as many requests as it takes."""
+    """The server has as many requests as it takes: try again after `retry_after_s`."""
 
 
 class QuotaExceeded(GuardError):
@@ -64,7 +53,7 @@ class QuotaExceeded(GuardError):
 
 
 class Unavailable(GuardError):
-    """No server answers now."""
+    """No server answers, after all retries."""
 
 
 class DeadlineExceeded(GuardError):
@@ -72,7 +61,7 @@ class DeadlineExceeded(GuardError):
 
 
 class ServerError(GuardError):
-    """The server failed, or its answer cannot be trusted."""
+    """The server failed, or its answer means nothing to us."""
 
 
 _CODES = {code.value[0]: code for code in StatusCode}
@@ -92,22 +81,13 @@ _KINDS: dict[StatusCode, type[GuardError]] = {
 
 def refusal(field: str, problem: str) -> InvalidRequest:
     """The error for a field that we refuse before anything is sent."""
-    return InvalidRequest(
-        f"{field}: {problem}",
-        StatusCode.INVALID_ARGUMENT,
-        "INVALID_REQUEST",
-        violations=(Violation(field, problem),),
-    )
+    violations = (Violation(field, problem),)
+    return InvalidRequest(f"{field}: {problem}", "INVALID_REQUEST", violations=violations)
 
 
 def unreadable(problem: str) -> ServerError:
     """The error for an answer that must not be acted on."""
-    return ServerError(problem, StatusCode.INTERNAL, "UNREADABLE_ANSWER")
-
-
-def not_ready(timeout: float) -> DeadlineExceeded:
-    problem = f"no server was ready within {timeout:g} s"
-    return DeadlineExceeded(problem, StatusCode.DEADLINE_EXCEEDED)
+    return ServerError(problem, "UNREADABLE_ANSWER")
 
 
 def error_from_call(call: Any) -> GuardError:
@@ -118,6 +98,16 @@ def error_from_call(call: Any) -> GuardError:
     return error_from_status(
         status or status_pb2.Status(code=call.code().value[0], message=call.details() or "")
     )
+
+
+def error_from_stream(error: Any, call: Any) -> GuardError:
+    """The error of a stream of grpc.aio, where a write that fails as it ends hides how it ended."""
+    if error.details() != "Internal error from Core":  # github.com/grpc/grpc/issues/36066
+        return error_from_call(error)
+    seconds_left = call.time_remaining()
+    if seconds_left is not None and seconds_left <= 0:
+        return DeadlineExceeded()
+    return Unavailable("the stream broke off, and gRPC lost the reason", "STATUS_LOST")
 
 
 def error_from_status(status: status_pb2.Status) -> GuardError:
@@ -132,14 +122,12 @@ def error_from_status(status: status_pb2.Status) -> GuardError:
         kind = InvalidRequest  # gRPC's own refusal of a message: waiting is no help
     violations = [Violation(field.field, field.description) for field in fields]
     violations += [Violation(quota.subject, quota.description) for quota in quotas]
-    return kind(status.message, code, reason, delay or None, tuple(violations))
+    return kind(status.message, reason, delay or None, tuple(violations), code)
 
 
 def _detail(status: status_pb2.Status, kind: Any) -> Any:
-    """The status's first readable detail of this kind, or an empty one."""
-    for packed in status.details:
-        found = kind()
-        with suppress(DecodeError):
-            if packed.Unpack(found):
-                return found
-    return kind()
+    """The status's first detail of this kind; an empty one where none can be read."""
+    found = kind()
+    with suppress(DecodeError):
+        any(packed.Unpack(found) for packed in status.details)
+    return found

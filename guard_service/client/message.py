@@ -59,7 +59,7 @@ _ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
-def request_to_wire(request: ModerationRequest) -> pb.ModerateRequest:
+def to_wire(request: ModerationRequest) -> pb.ModerateRequest:
     """The wire's request; InvalidRequest names the first place that cannot be judged."""
     choice, labels = request.on_unavailable, (request.labels or {}).items()
     return pb.ModerateRequest(
@@ -77,10 +77,10 @@ def _messages(value: Messages) -> list[pb.Message]:
         value = [Message(Role.USER, value)]
     if not isinstance(value, list | tuple) or not value:
         raise refusal("messages", "must be a text or a list of messages")
-    return [_to_wire(each, f"messages[{number}]") for number, each in enumerate(value)]
+    return [_message(each, f"messages[{number}]") for number, each in enumerate(value)]
 
 
-def _to_wire(value: Any, at: str) -> pb.Message:
+def _message(value: Any, at: str) -> pb.Message:
     message = _typed(value, at) if isinstance(value, Mapping) else value
     if not isinstance(message, Message):
         raise refusal(at, "must be a dict or a Message")
@@ -98,7 +98,8 @@ def _to_wire(value: Any, at: str) -> pb.Message:
 
 def _typed(value: Mapping[str, Any], at: str) -> Message:
     """OpenAI's dict; what is not of its declared type is left for the caller to refuse."""
-    role, content = value.get("role"), value.get("content")
+    role: Any = value.get("role")
+    content: Any = value.get("content")
     calls = _tool_calls(value.get("tool_calls") or (), f"{at}.tool_calls")
     if content is None and calls:  # only then: elsewhere it was said in a field that we do not read
         content = ""
@@ -125,8 +126,6 @@ def _tool_calls(calls: Any, at: str) -> tuple[ToolCall, ...]:
 def _text(value: Any, at: str) -> str:
     try:
         value.encode()
-    except AttributeError:
-        raise refusal(at, "must be text") from None
-    except UnicodeEncodeError:  # `from None`: this error carries the whole text
-        raise refusal(at, "is not valid Unicode (it holds half a surrogate pair)") from None
+    except (AttributeError, UnicodeEncodeError):  # `from None`: the error carries the whole text
+        raise refusal(at, "must be text in valid Unicode") from None
     return str(value)

@@ -6,18 +6,12 @@ from typing import Any, Self
 
 import grpc
 
+from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
-from guard_service.client.catalogue import Policy, ReviewItem, ServerInfo, policies_from_wire
 from guard_service.client.channel import Options, Stubs
-from guard_service.client.errors import error_from_call, not_ready
-from guard_service.client.message import (
-    Messages,
-    ModerationRequest,
-    OnUnavailable,
-    request_to_wire,
-)
-from guard_service.client.moderation import Moderation, moderation_from_wire
-from guard_service.client.wire import from_wire
+from guard_service.client.errors import DeadlineExceeded, error_from_call
+from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 
@@ -57,8 +51,7 @@ class GuardClient:
         timeout: float | None = None,
     ) -> Moderation:
         """Judge the last message. Whatever keeps it from being judged raises a GuardError."""
-        asked = ModerationRequest(messages, policy, request_id, on_unavailable, labels)
-        request = request_to_wire(asked)
+        request = to_wire(ModerationRequest(messages, policy, request_id, on_unavailable, labels))
         answer = self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 
@@ -85,20 +78,18 @@ class GuardClient:
             places.release()  # ends the thread in _send: gRPC takes no more requests
         ledger.check_settled()
 
-    def list_policies(self, *, timeout: float | None = None) -> tuple[Policy, ...]:
-        pages = self._pages(self._stubs.moderation.ListPolicies, pb.ListPoliciesRequest(), timeout)
+    def list_policies(self) -> tuple[Policy, ...]:
+        pages = self._pages(self._stubs.moderation.ListPolicies, pb.ListPoliciesRequest())
         return tuple(policy for page in pages for policy in policies_from_wire(page))
 
-    def server_info(self, *, timeout: float | None = None) -> ServerInfo:
+    def server_info(self) -> ServerInfo:
         method = self._stubs.moderation.GetServerInfo
-        return from_wire(ServerInfo, self._call(method, pb.GetServerInfoRequest(), timeout))
+        return from_wire(ServerInfo, self._call(method, pb.GetServerInfoRequest()))
 
-    def list_review_items(
-        self, *, page_size: int = 0, timeout: float | None = None
-    ) -> Iterator[ReviewItem]:
+    def list_review_items(self, *, page_size: int = 0) -> Iterator[ReviewItem]:
         """All review items, newest first; asks for the next page as it is reached."""
         request = review_pb2.ListReviewItemsRequest(page_size=page_size)
-        for page in self._pages(self._stubs.review.ListReviewItems, request, timeout):
+        for page in self._pages(self._stubs.review.ListReviewItems, request):
             yield from (from_wire(ReviewItem, item) for item in page.items)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
@@ -107,19 +98,18 @@ class GuardClient:
         try:
             ready.result(timeout)
         except grpc.FutureTimeoutError:
-            raise not_ready(timeout) from None
-        finally:
             ready.cancel()
+            raise DeadlineExceeded("no server was ready in time") from None
 
-    def _call(self, method: Any, request: Any, timeout: float | None) -> Any:
+    def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
         try:
             return method(request, timeout=self._timeout if timeout is None else timeout)
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 
-    def _pages(self, method: Any, request: Any, timeout: float | None) -> Iterator[Any]:
+    def _pages(self, method: Any, request: Any) -> Iterator[Any]:
         while True:
-            page = self._call(method, request, timeout)
+            page = self._call(method, request)
             yield page
             request.page_token = page.next_page_token
             if not request.page_token:

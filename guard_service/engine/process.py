@@ -38,19 +38,14 @@ class EngineProcess:
     async def start(cls, load: Load) -> "EngineProcess":
         """Spawn (never fork: torch and gRPC do not survive it) and wait for the model to load."""
         ours, theirs = socket.socketpair()
-        command = (sys.executable, "-m", "guard_service.engine.worker", str(theirs.fileno()))
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
-        )
-        theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
+        spawning = asyncio.create_task(_spawn(theirs))
         try:
+            process = await asyncio.shield(spawning)  # cancelled half-way it would be lost
             loaded = await _load(reader, writer, load)
         except BaseException:
             writer.close()
-            await _reap(process, grace_s=0)
+            await _reap(await spawning, grace_s=0)
             raise
         return cls(process, reader, writer, loaded)
 
@@ -75,6 +70,16 @@ class EngineProcess:
     async def stop(self) -> None:
         self._writer.close()
         await _reap(self._process)
+
+
+async def _spawn(theirs: socket.socket) -> asyncio.subprocess.Process:
+    descriptor = theirs.fileno()
+    with theirs:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "guard_service.engine.worker", str(descriptor)),
+            pass_fds=(descriptor,),
+            start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
+        )
 
 
 async def _load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load) -> Loaded:

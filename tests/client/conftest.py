@@ -1,84 +1,48 @@
-"""A scripted server on a free port, and one face for both clients, so that each promise is tested
-on both with the same words."""
+"""A scripted server on a free port, and both clients behind one face."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2_grpc
+from client.scripted import SERVICE, ScriptedService
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from client.scripted import ScriptedService, WatchedHealth
-from guard_service.client import AsyncGuardClient, BatchItem, GuardClient, GuardError
+from guard_service.client import AsyncGuardClient, GuardClient
 from guard_service.v1 import moderation_pb2_grpc, review_pb2_grpc
 
-Batch = tuple[list[BatchItem], BaseException | None]
 
-
-class SyncFace:
-    """GuardClient, called from asyncio."""
+class Blocking:
+    """AsyncGuardClient with the face of GuardClient: each step runs a loop until it is done."""
 
     def __init__(self, target: str) -> None:
-        self._client = GuardClient(target)
+        self._client, self._runner = AsyncGuardClient(target), asyncio.Runner()
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-
-        def run(*arguments: Any, **more: Any) -> Any:
-            result = method(*arguments, **more)
-            return list(result) if isinstance(result, Iterator) else result
-
-        return lambda *arguments, **more: asyncio.to_thread(run, *arguments, **more)
-
-    async def batch(self, requests: Iterable[Any], most: int | None = None, **more: Any) -> Batch:
-        return await asyncio.to_thread(self._batch, requests, most, **more)
-
-    def _batch(self, requests: Iterable[Any], most: int | None, **more: Any) -> Batch:
-        items: list[BatchItem] = []
-        stream = self._client.moderate_batch(requests, **more)
-        try:
-            for each in stream:
-                items.append(each)
-                if len(items) == most:
-                    stream.close()  # type: ignore[attr-defined]
-        except (GuardError, LookupError) as error:
-            return items, error
-        return items, None
-
-    async def close(self) -> None:
-        self._client.close()
-
-
-class AioFace:
-    """AsyncGuardClient, with whole lists for its streams."""
-
-    def __init__(self, target: str) -> None:
-        self._client = AsyncGuardClient(target)
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-
-        async def run(*arguments: Any, **more: Any) -> Any:
-            result = method(*arguments, **more)
+        def call(*arguments: Any, **more: Any) -> Any:
+            result = getattr(self._client, name)(*arguments, **more)
             if isinstance(result, AsyncIterator):
-                return [each async for each in result]
-            return await result
+                return self._steps(result)
+            return self._runner.run(result)
 
-        return run
+        return call
 
-    async def batch(self, requests: Iterable[Any], most: int | None = None, **more: Any) -> Batch:
-        items: list[BatchItem] = []
-        stream = self._client.moderate_batch(requests, **more)
+    def _steps(self, stream: Any) -> Iterator[Any]:
         try:
-            async for each in stream:
-                items.append(each)
-                if len(items) == most:
-                    await stream.aclose()  # type: ignore[attr-defined]
-        except (GuardError, LookupError) as error:
-            return items, error
-        return items, None
+            while (item := self._runner.run(_next(stream))) is not None:
+                yield item
+        finally:
+            self._runner.run(stream.aclose())
+
+    def close(self) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+
+async def _next(stream: Any) -> Any:
+    return await anext(stream, None)
 
 
 @pytest.fixture
@@ -87,12 +51,14 @@ def service() -> ScriptedService:
 
 
 @pytest.fixture
-def server_health() -> WatchedHealth:
-    return WatchedHealth()
+def server_health() -> health.HealthServicer:
+    servicer = health.HealthServicer(experimental_non_blocking=True)
+    servicer.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    return servicer
 
 
 @pytest.fixture
-def target(service: ScriptedService, server_health: WatchedHealth) -> Iterator[str]:
+def target(service: ScriptedService, server_health: health.HealthServicer) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     moderation_pb2_grpc.add_ModerationServiceServicer_to_server(service, server)
     review_pb2_grpc.add_ReviewServiceServicer_to_server(service, server)
@@ -103,8 +69,8 @@ def target(service: ScriptedService, server_health: WatchedHealth) -> Iterator[s
     server.stop(None).wait()
 
 
-@pytest.fixture(params=[SyncFace, AioFace], ids=["sync", "aio"])
-async def guard(request: pytest.FixtureRequest, target: str) -> AsyncIterator[Any]:
-    face = request.param(target)
-    yield face
-    await face.close()
+@pytest.fixture(params=[GuardClient, Blocking], ids=["sync", "aio"])
+def guard(request: pytest.FixtureRequest, target: str) -> Iterator[Any]:
+    client = request.param(target)
+    yield client
+    client.close()

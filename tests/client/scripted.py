@@ -1,19 +1,17 @@
 """A real gRPC server whose answers are functions written in the tests."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
-from grpc_health.v1 import health, health_pb2
 
-from guard_service.client.channel import SERVICE
+from guard_service.client import BatchItem
 from guard_service.v1 import moderation_pb2 as pb
-from guard_service.v1 import moderation_pb2_grpc, review_pb2, review_pb2_grpc
+from guard_service.v1 import moderation_pb2_grpc, review_pb2_grpc
 
-Context = grpc.ServicerContext
+SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
 
 
 def answer(request_id: str, **changes: Any) -> pb.ModerateResponse:
@@ -22,7 +20,6 @@ def answer(request_id: str, **changes: Any) -> pb.ModerateResponse:
         "action": pb.ACTION_ALLOW,
         "assessment": pb.ASSESSMENT_COMPLETE,
         "verdict": pb.Verdict(unsafe=False, unsafe_score=0.25, label_mass=1.0),
-        "policy": "default",
     }
     return pb.ModerateResponse(request_id=request_id, **(fields | changes))
 
@@ -48,24 +45,15 @@ def overloaded() -> status_pb2.Status:
     )
 
 
-def invalid(field: str, problem: str) -> status_pb2.Status:
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=problem)
-    return status(
-        grpc.StatusCode.INVALID_ARGUMENT,
-        f"{field}: {problem}",
-        error_details_pb2.ErrorInfo(reason="INVALID_REQUEST", domain="guard_service"),
-        error_details_pb2.BadRequest(field_violations=[violation]),
-    )
-
-
-def _allow(request: pb.ModerateRequest, _: Context) -> pb.ModerateResponse:
-    return answer(request.request_id)
-
-
-def _allow_each(
-    requests: Iterable[pb.ModerateBatchRequest], _: Context
-) -> Iterator[pb.ModerateBatchResponse]:
-    return (item(index, request) for index, request in enumerate(requests))
+def collect(stream: Iterable[BatchItem]) -> tuple[list[BatchItem], Exception | None]:
+    """All items of a batch, and what it raised after them."""
+    items: list[BatchItem] = []
+    try:
+        for each in stream:
+            items.append(each)
+    except Exception as error:
+        return items, error
+    return items, None
 
 
 class ScriptedService(
@@ -75,49 +63,23 @@ class ScriptedService(
 
     def __init__(self) -> None:
         self.seen: list[pb.ModerateRequest] = []
-        self.on_moderate: Callable[[pb.ModerateRequest, Context], pb.ModerateResponse] = _allow
-        self.on_batch: Callable[
-            [Iterator[pb.ModerateBatchRequest], Context], Iterator[pb.ModerateBatchResponse]
-        ] = _allow_each
-        self.policy_pages: dict[str, pb.ListPoliciesResponse] = {}
-        self.review_pages: dict[str, review_pb2.ListReviewItemsResponse] = {}
+        self.on_moderate: Any = lambda request, _: answer(request.request_id)
+        self.on_batch: Any = lambda requests, _: (item(n, each) for n, each in enumerate(requests))
+        self.pages: dict[str, Any] = {}
         self.info = pb.GetServerInfoResponse()
 
-    def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
+    def Moderate(self, request: pb.ModerateRequest, context: Any) -> pb.ModerateResponse:
         self.seen.append(request)
         return self.on_moderate(request, context)
 
-    def ModerateBatch(
-        self, request_iterator: Iterator[pb.ModerateBatchRequest], context: Context
-    ) -> Iterator[pb.ModerateBatchResponse]:
+    def ModerateBatch(self, request_iterator: Any, context: Any) -> Any:
         return self.on_batch(request_iterator, context)
 
-    def ListPolicies(self, request: pb.ListPoliciesRequest, _: Context) -> pb.ListPoliciesResponse:
-        return self.policy_pages[request.page_token]
+    def ListPolicies(self, request: Any, _: Any) -> Any:
+        return self.pages[request.page_token]
 
-    def GetServerInfo(self, _: pb.GetServerInfoRequest, __: Context) -> pb.GetServerInfoResponse:
+    def ListReviewItems(self, request: Any, _: Any) -> Any:
+        return self.pages[request.page_token]
+
+    def GetServerInfo(self, _: Any, __: Any) -> pb.GetServerInfoResponse:
         return self.info
-
-    def ListReviewItems(
-        self, request: review_pb2.ListReviewItemsRequest, _: Context
-    ) -> review_pb2.ListReviewItemsResponse:
-        return self.review_pages[request.page_token]
-
-
-class WatchedHealth(health.HealthServicer):
-    """Tells when somebody watches; serving from the start."""
-
-    def __init__(self) -> None:
-        super().__init__(experimental_non_blocking=True)
-        self.watched = threading.Event()
-        self.turn(serving=True)
-
-    def turn(self, *, serving: bool) -> None:
-        kinds = health_pb2.HealthCheckResponse
-        self.set(SERVICE, kinds.SERVING if serving else kinds.NOT_SERVING)
-
-    def Watch(self, *arguments: Any, **more: Any) -> Any:
-        self.watched.set()
-        return super().Watch(*arguments, **more)
-
-    Watch.experimental_non_blocking = True  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What only the client for asyncio promises; the rest is in test_calls.py."""
+"""What only the client for asyncio promises."""
 
 import asyncio
 import threading
@@ -6,23 +6,13 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-
 from client.scripted import ScriptedService
+
 from guard_service.client import AsyncGuardClient
 from guard_service.v1 import moderation_pb2 as pb
 
 
-async def test_a_batch_takes_an_async_iterable(target: str) -> None:
-    async def asked() -> AsyncIterator[str]:
-        for text in ("a", "b"):
-            yield text
-
-    async with AsyncGuardClient(target) as guard:
-        indexes = [item.index async for item in guard.moderate_batch(asked())]
-    assert indexes == [0, 1]
-
-
-async def test_an_answer_comes_while_the_iterable_still_waits(target: str) -> None:
+async def test_an_answer_comes_while_the_async_iterable_still_waits(target: str) -> None:
     answered = asyncio.Event()
 
     async def asked() -> AsyncIterator[str]:
@@ -30,8 +20,8 @@ async def test_an_answer_comes_while_the_iterable_still_waits(target: str) -> No
         await answered.wait()
         yield "second"
 
+    indexes = []
     async with AsyncGuardClient(target) as guard:
-        indexes = []
         async for item in guard.moderate_batch(asked()):
             indexes.append(item.index)
             answered.set()
@@ -57,13 +47,3 @@ async def test_cancelling_the_caller_cancels_the_call(
         with pytest.raises(asyncio.CancelledError):
             await call
         assert await asyncio.to_thread(left.wait, 5)
-
-
-def test_a_client_may_be_made_before_there_is_a_loop(target: str) -> None:
-    guard = AsyncGuardClient(target)
-
-    async def ask() -> bool:
-        async with guard:
-            return (await guard.moderate("hello")).is_allowed
-
-    assert asyncio.run(ask())

@@ -13,9 +13,8 @@ from word_tokenizer import word_tokenizer
 from guard_service.conversation import Role
 from guard_service.engine import download
 from guard_service.engine.checkpoint import Checkpoint
-from guard_service.engine.download import pull
-from guard_service.engine.manifest import find_manifest, known_models
-from guard_service.errors import CheckpointRefused
+from guard_service.engine.download import find_manifest, pull
+from guard_service.errors import CheckpointRefused, DownloadFailed
 
 REPO = "meta-llama/Llama-Guard-3-8B"
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -40,7 +39,6 @@ def random_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(random_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     folder = Path(shutil.copytree(random_shards, tmp_path / "hub"))
-    (folder / "README.md").write_text("not wanted")
     with FakeHub(REPO, folder).running() as hub:
         yield hub
 
@@ -49,8 +47,14 @@ def fetch(hub: FakeHub, folder: Path, model: str = "llama-guard-3-8b", **given: 
     return pull(model, folder, endpoint=hub.endpoint, **given)
 
 
-def refusal(hub: FakeHub, folder: Path, model: str = "llama-guard-3-8b", **given: str) -> str:
-    with pytest.raises(CheckpointRefused) as caught:
+def refusal(
+    hub: FakeHub,
+    folder: Path,
+    kind: type[Exception] = DownloadFailed,
+    model: str = "llama-guard-3-8b",
+    **given: str,
+) -> str:
+    with pytest.raises(kind) as caught:
         fetch(hub, folder, model, **given)
     message = str(caught.value)
     assert TOKEN not in message and "\n" not in message
@@ -58,12 +62,7 @@ def refusal(hub: FakeHub, folder: Path, model: str = "llama-guard-3-8b", **given
 
 
 def weights_fetched(hub: FakeHub) -> list[str]:
-    return sorted(name for name, _ in hub.fetched if name in SHARDS)
-
-
-def change_config(hub: FakeHub, **changes: object) -> None:
-    path = hub.folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return [name for name, _ in hub.fetched if name in SHARDS]
 
 
 def test_a_known_model_is_fetched_checked_and_described(hub: FakeHub, tmp_path: Path) -> None:
@@ -71,40 +70,29 @@ def test_a_known_model_is_fetched_checked_and_described(hub: FakeHub, tmp_path: 
     checkpoint = fetch(hub, folder)
     assert (checkpoint.folder, checkpoint.name) == (folder, "llama-guard-3-8b")
     assert checkpoint.context == 2048  # the manifest's 8192 is more than this checkpoint takes
-    assert [canary.role for canary in checkpoint.canaries] == [
-        Role.USER,
-        Role.ASSISTANT,
-        Role.USER,
-    ]
+    roles = [canary.role for canary in checkpoint.canaries]
+    assert roles == [Role.USER, Role.ASSISTANT, Role.USER]
     written = tomllib.loads((folder / "manifest.toml").read_text(encoding="utf-8"))
     assert (written["repo"], written["revision"], written["context"]) == (REPO, COMMIT, 8192)
     assert written["licence"].startswith("Llama 3.1 is licensed")
-    assert not (folder / "README.md").exists()
 
 
 def test_any_other_repository_is_fetched_by_its_name(hub: FakeHub, tmp_path: Path) -> None:
     hub.repo = "someone/My-Guard"
     checkpoint = fetch(hub, tmp_path / "x", "someone/My-Guard", revision=COMMIT)
-    assert (checkpoint.name, len(checkpoint.canaries)) == ("my-guard", 2)
-
-
-def test_pulling_again_fetches_nothing(hub: FakeHub, tmp_path: Path) -> None:
-    fetch(hub, tmp_path / "x")
-    hub.fetched.clear()
-    fetch(hub, tmp_path / "x")
-    assert hub.fetched == []
+    assert (checkpoint.name, len(checkpoint.canaries)) == ("someone/My-Guard", 2)
 
 
 def test_an_interrupted_pull_goes_on_with_the_files_that_are_missing(
     hub: FakeHub, tmp_path: Path
 ) -> None:
     hub.refused[SHARDS[1]] = 503
-    assert "answered 503: pull again later" in refusal(hub, tmp_path / "x")
-    assert not (tmp_path / "x" / "manifest.toml").exists()
+    assert "failed (503): pull again later" in refusal(hub, tmp_path / "x")
     hub.refused.clear()
     hub.fetched.clear()
     fetch(hub, tmp_path / "x")
-    assert weights_fetched(hub) == [SHARDS[1]]
+    fetch(hub, tmp_path / "x")
+    assert [name for name, _ in hub.fetched] == [SHARDS[1]]
 
 
 def test_a_broken_connection_goes_on_where_it_broke(
@@ -117,66 +105,57 @@ def test_a_broken_connection_goes_on_where_it_broke(
     assert (SHARDS[0], f"bytes={whole_chunks}-") in hub.fetched
 
 
-def test_pickles_beside_safetensors_are_left_on_the_hub(hub: FakeHub, tmp_path: Path) -> None:
-    (hub.folder / "pytorch_model.bin").write_bytes(b"pickle")
+def test_what_is_not_wanted_is_left_on_the_hub(hub: FakeHub, tmp_path: Path) -> None:
     (hub.folder / "original").mkdir()
-    (hub.folder / "original" / "consolidated.00.pth").write_bytes(b"pickle")
-    (hub.folder / "original" / "model.safetensors").write_bytes(b"not in the top folder")
+    for name in ("README.md", "pytorch_model.bin", "original/model.safetensors"):
+        (hub.folder / name).write_bytes(b"not wanted")
     fetch(hub, tmp_path / "x")
-    assert not (tmp_path / "x" / "pytorch_model.bin").exists()
-    assert not (tmp_path / "x" / "original").exists()
+    for name in ("README.md", "pytorch_model.bin", "original"):
+        assert not (tmp_path / "x" / name).exists()
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "a.pth", "model.ckpt"])
-def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "a.pth", "LICENSE"])
+def test_a_repository_without_safetensors_is_refused_before_anything_is_fetched(
     hub: FakeHub, tmp_path: Path, name: str
 ) -> None:
     for shard in SHARDS:
         (hub.folder / shard).unlink()
-    (hub.folder / name).write_bytes(b"pickle")
-    message = refusal(hub, tmp_path / "x")
-    assert f"its weights are pickles ({name})" in message
+    (hub.folder / name).write_bytes(b"x")
+    message = refusal(hub, tmp_path / "x", CheckpointRefused)
+    pickles, nothing = f"its weights are pickles ({name})", "has no model*.safetensors files"
+    assert (nothing if name == "LICENSE" else pickles) in message
     assert hub.fetched == []
 
 
-def test_a_repository_without_weights_is_refused(hub: FakeHub, tmp_path: Path) -> None:
-    for shard in SHARDS:
-        (hub.folder / shard).unlink()
-    assert "has no model*.safetensors files" in refusal(hub, tmp_path / "x")
-
-
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "problem"),
     [
         ({"auto_map": {"AutoModel": "evil.Model"}}, "auto_map"),
         ({"architectures": ["MistralForCausalLM"]}, "LlamaForCausalLM"),
+        (None, "tokenizer.json is missing"),
     ],
 )
-def test_a_wrong_config_is_refused_before_the_weights_are_fetched(
-    hub: FakeHub, tmp_path: Path, changes: dict[str, object], expected: str
+def test_small_files_that_are_wrong_are_refused_before_the_weights_are_fetched(
+    hub: FakeHub, tmp_path: Path, changes: dict[str, object] | None, problem: str
 ) -> None:
-    change_config(hub, **changes)
-    assert expected in refusal(hub, tmp_path / "x")
-    assert weights_fetched(hub) == []
-
-
-def test_a_missing_tokenizer_is_refused_before_the_weights_are_fetched(
-    hub: FakeHub, tmp_path: Path
-) -> None:
-    (hub.folder / "tokenizer.json").unlink()
-    assert "tokenizer.json is missing" in refusal(hub, tmp_path / "x")
+    if changes is None:
+        (hub.folder / "tokenizer.json").unlink()
+    else:
+        path = hub.folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert problem in refusal(hub, tmp_path / "x", CheckpointRefused)
     assert weights_fetched(hub) == []
 
 
 def test_a_missing_shard_is_refused_by_name(hub: FakeHub, tmp_path: Path) -> None:
     (hub.folder / SHARDS[1]).unlink()
-    assert f"missing weight files: {SHARDS[1]}" in refusal(hub, tmp_path / "x")
+    problem = f"missing weight files: {SHARDS[1]}"
+    assert problem in refusal(hub, tmp_path / "x", CheckpointRefused)
 
 
 def test_damaged_safetensors_are_refused(hub: FakeHub, tmp_path: Path) -> None:
     (hub.folder / SHARDS[0]).write_bytes(b"\xff" * 64)
-    assert "not a safetensors file" in refusal(hub, tmp_path / "x")
-    assert not (tmp_path / "x" / "manifest.toml").exists()
+    assert "not a safetensors file" in refusal(hub, tmp_path / "x", CheckpointRefused)
 
 
 def test_a_flipped_bit_is_found_when_pulling_again(hub: FakeHub, tmp_path: Path) -> None:
@@ -185,15 +164,17 @@ def test_a_flipped_bit_is_found_when_pulling_again(hub: FakeHub, tmp_path: Path)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert "is not the file that the hub has; delete it" in refusal(hub, tmp_path / "x")
+    message = refusal(hub, tmp_path / "x", CheckpointRefused)
+    assert f"{path}: is not the file that the hub has; delete it" in message
     path.unlink()
     fetch(hub, tmp_path / "x")
 
 
 def test_weights_of_another_model_in_the_folder_are_refused(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "model.safetensors").write_bytes(b"other")
-    assert "holds weights of another model" in refusal(hub, tmp_path / "x")
+    shutil.copy(hub.folder / SHARDS[0], tmp_path / "x" / "model.safetensors")
+    message = refusal(hub, tmp_path / "x", CheckpointRefused)
+    assert "weight files not in the index: model.safetensors" in message
 
 
 def test_a_full_disk_is_noticed_before_anything_is_fetched(
@@ -201,20 +182,18 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(
 ) -> None:
     full = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: full)
-    assert "make room or choose another folder" in refusal(hub, tmp_path / "x")
+    assert "GiB are still to fetch, 0.0 GiB are free" in refusal(hub, tmp_path / "x")
     assert hub.fetched == []
 
 
-def test_a_gated_repository_without_a_token_says_what_to_do(hub: FakeHub, tmp_path: Path) -> None:
-    hub.token = TOKEN
+@pytest.mark.parametrize(("token", "code"), [("", "GatedRepo"), (TOKEN, "GatedRepo"), (TOKEN, "")])
+def test_a_gated_repository_says_what_to_do(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, code: str
+) -> None:
+    hub.token, hub.refusal = "hf_another", code
+    monkeypatch.setenv("HF_TOKEN", token)
     message = refusal(hub, tmp_path / "x")
-    assert f"gated: accept the licence at {hub.endpoint}/{REPO}, then set HF_TOKEN" in message
-
-
-def test_a_token_without_access_is_told_to_accept_the_licence(hub: FakeHub, tmp_path: Path) -> None:
-    hub.token = "hf_another"
-    message = refusal(hub, tmp_path / "x", token=TOKEN)
-    assert "the account of HF_TOKEN has no access: accept the licence" in message
+    assert message.startswith(f"{hub.endpoint}/{REPO}: gated: accept its licence there")
 
 
 def test_the_token_of_the_environment_opens_a_gated_repository(
@@ -225,47 +204,47 @@ def test_the_token_of_the_environment_opens_a_gated_repository(
     fetch(hub, tmp_path / "x")
 
 
-def test_a_token_that_the_hub_does_not_know_is_named_as_the_problem(
-    hub: FakeHub, tmp_path: Path
+@pytest.mark.parametrize(
+    ("token", "given", "problem"),
+    [
+        ("", {"model": "someone/nothing"}, "no such repository"),
+        (TOKEN, {"model": "someone/nothing"}, "no such repository"),
+        (TOKEN, {"revision": "v9"}, "has no revision v9"),
+        ("unknown", {}, "does not know the token in HF_TOKEN"),
+        ("", {"model": "guard"}, "known are llama-guard-3-8b"),
+        ("", {"model": "a/b/c"}, "or give OWNER/REPO"),
+        ("", {"model": 'a/"b'}, "or give OWNER/REPO"),
+        ("", {"model": "a--b/.."}, "failed (HFValidationError)"),
+    ],
+)
+def test_what_the_hub_does_not_have_is_refused(
+    hub: FakeHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    token: str,
+    given: dict[str, str],
+    problem: str,
 ) -> None:
-    message = refusal(hub, tmp_path / "x", token="unknown")
-    assert "does not know the token in HF_TOKEN" in message
-
-
-@pytest.mark.parametrize("given", [{}, {"token": TOKEN}], ids=["no token", "token"])
-def test_a_missing_repository_is_refused(
-    hub: FakeHub, tmp_path: Path, given: dict[str, str]
-) -> None:
-    assert "no such repository" in refusal(hub, tmp_path / "x", "someone/nothing", **given)
-
-
-def test_a_missing_revision_is_refused_by_name(hub: FakeHub, tmp_path: Path) -> None:
-    assert "has no revision v9" in refusal(hub, tmp_path / "x", revision="v9")
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert problem in refusal(hub, tmp_path / "x", **given)
 
 
 def test_a_hub_that_is_away_says_so(random_shards: Path, tmp_path: Path) -> None:
     with FakeHub(REPO, random_shards).running() as gone:
         pass
-    assert "cannot be reached (ConnectError)" in refusal(gone, tmp_path / "x")
+    assert "failed (ConnectError): pull again later" in refusal(gone, tmp_path / "x")
 
 
-@pytest.mark.parametrize("model", ["guard", "a/b/c", ""])
-def test_a_name_that_is_no_model_lists_those_that_are(tmp_path: Path, model: str) -> None:
-    with pytest.raises(CheckpointRefused, match="known are llama-guard-3-8b"):
-        pull(model, tmp_path / "x")
-
-
-def test_an_impossible_repository_name_is_refused(hub: FakeHub, tmp_path: Path) -> None:
-    assert "write OWNER/REPO" in refusal(hub, tmp_path / "x", "some one/guard--x")
+def test_a_folder_that_cannot_be_written_is_named(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ".cache").write_text("in the way of the library")
+    assert ".cache" in refusal(hub, tmp_path / "x")
 
 
 def test_the_shipped_manifests_are_of_the_real_models() -> None:
-    assert {name: manifest.repo for name, manifest in known_models().items()} == {
-        "llama-guard-3-8b": REPO,
-        "llama-guard-3-8b-int8": f"{REPO}-INT8",
-    }
-    assert find_manifest(REPO) is not None
-    for manifest in known_models().values():
-        assert manifest.context == 8192
-        assert manifest.licence.endswith("All Rights Reserved.")
-        assert {canary["unsafe"] for canary in manifest.canaries} == {True, False}
+    for name in ("llama-guard-3-8b", "llama-guard-3-8b-int8"):
+        manifest = find_manifest(name)
+        assert manifest.repo.lower() == f"meta-llama/{name}"
+        assert find_manifest(manifest.repo) == manifest
+        assert (manifest.revision, manifest.context) == ("main", 8192)
+        assert {canary.is_unsafe for canary in manifest.canaries} == {True, False}

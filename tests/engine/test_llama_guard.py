@@ -51,11 +51,10 @@ SCALED = {
     "low_freq_factor": 1.0,
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 512,
-    "rope_theta": 500000.0,
 }
 
 
-@pytest.mark.parametrize("config", [{}, {"rope_parameters": SCALED}, {"num_key_value_heads": 4}])
+@pytest.mark.parametrize("config", [{}, {"rope_scaling": SCALED}, {"num_key_value_heads": 4}])
 def test_random_checkpoints_read_as_the_reference_reads_them(
     tmp_path: Path, config: dict[str, object]
 ) -> None:

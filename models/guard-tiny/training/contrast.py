@@ -19,6 +19,7 @@ TEXTS = Path(__file__).parent / "texts"
 CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 CODES = re.compile(r"\s*\|\s*(S\d+(?:,S\d+)*)$")
 FRAMES_FOR_ENTRY = {"safe": 3, "unsafe": 4}
+FRAMES_FOR_SECURITY = 7
 REPLIES_FOR_ENTRY = 2
 REPEATED_LINES = 3
 
@@ -88,7 +89,7 @@ class Writer:
                 key = json.dumps(turns)
                 if key not in seen:
                     seen.add(key)
-                    yield record(len(seen), turns, entry)
+                    yield {**record(len(seen), turns, entry), "source": f"contrast:{section.kind}"}
 
     def _rows_of(self, section: Section) -> Iterator[tuple[list[str], Entry]]:
         if section.kind in ("frames", "refusals"):
@@ -106,6 +107,8 @@ class Writer:
     def _framed(self, kind: str, entry: Entry) -> Iterator[tuple[list[str], Entry]]:
         frames = self._frames[kind, entry.lang]
         wanted = FRAMES_FOR_ENTRY["unsafe" if entry.unsafe else "safe"]
+        if kind == "security":
+            frames, wanted = frames * 2, FRAMES_FOR_SECURITY
         for frame in self._rng.sample(frames, min(wanted, len(frames))):
             text = expand(frame.replace("{}", entry.text), self._rng)
             self._asks[entry.unsafe, entry.lang].append(replace(entry, text=text))

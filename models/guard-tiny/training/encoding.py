@@ -72,6 +72,8 @@ class Encoder:
 
     def answer(self, row: Row) -> list[int]:
         """The answer to be learnt; without known categories it stops after `S`."""
+        if row.source == "made":
+            return [self.verdicts[0]]
         if not row.unsafe:
             return [self.verdicts[0], self.control("eot_id")]
         if not row.categories:
@@ -79,10 +81,13 @@ class Encoder:
         codes = sorted(set(row.categories), key=lambda code: int(code[1:]))
         return [*plain_ids(self.tokenizer, "unsafe\n" + ",".join(codes)), self.control("eot_id")]
 
-    def example(self, row: Row, *, source: Tokenizer | None = None) -> Example:
+    def example(
+        self, row: Row, *, source: Tokenizer | None = None, max_text: int | None = None
+    ) -> Example:
         """Encodes a row; `source` may be a tokenizer with BPE dropout, used for the turns alone."""
         tail_ids = self.tail(row.role)
         room = self.context - len(self.prefix(row.role)) - len(tail_ids)
+        room = min(room, max_text or room)
         pieces = self.turn_ids(row.messages, source or self.tokenizer)
         judged = pieces[-1] if len(pieces[-1]) <= room else _cut(pieces[-1], room)
         earlier = [token for piece in pieces[:-1] for token in piece]

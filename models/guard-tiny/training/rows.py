@@ -23,6 +23,7 @@ HELD_OUT_SOURCES = {
 }
 SPOKEN = frozenset(("en", "fr", "de", "hi", "it", "pt", "es", "th"))
 UNSPOKEN_SHARE = 0.2
+TEMPLATED = "contrast:security"
 GPTFUZZ = "gptfuzz_responses"
 HELD_OUT_QUESTIONS = 0.3
 VALIDATION_SHARE = 0.07
@@ -182,12 +183,15 @@ def split_rows(folder: Path, contrast: list[Row], *, seed: int) -> Split:
             replies.append(row)
     held_out["chatlog_replies"] = tuple(replies)
     unlabelled = [text for text in unlabelled if not prompts.has(text)]
-    kept += [row for row in contrast if not is_held_out(row.messages[-1])]
+    own = [row for row in contrast if not is_held_out(row.messages[-1])]
+    kept += [row for row in own if row.source != TEMPLATED]
     rng = random.Random(seed)
     kept = [row for row in kept if row.lang in SPOKEN or rng.random() < UNSPOKEN_SHARE]
     rng.shuffle(kept)
     num_validation = int(len(kept) * VALIDATION_SHARE)
     train, validation = kept[num_validation:], kept[:num_validation]
+    # These differ so little from each other that they would say nothing in validation.
+    train += [row for row in own if row.source == TEMPLATED]
     return Split(tuple(train), tuple(validation), held_out, tuple(unlabelled))
 
 

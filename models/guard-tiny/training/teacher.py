@@ -5,6 +5,7 @@ fitted on the training rows. It reads English only; none of its weights reach gu
 """
 
 import hashlib
+import json
 import random
 import re
 from dataclasses import dataclass
@@ -74,16 +75,17 @@ def embed(texts: list[str]) -> np.ndarray:
 def cached_vectors(texts: list[str], cache: Path | None) -> np.ndarray:
     """Vectors of the texts; those seen before are kept in a file."""
     known: dict[str, np.ndarray] = {}
-    if cache is not None and cache.exists():
-        with np.load(cache) as stored:
+    path = cache / "vectors.npz" if cache is not None else None
+    if path is not None and path.exists():
+        with np.load(path) as stored:
             known = dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
     keys = [hashlib.sha256(text.encode()).hexdigest()[:24] for text in texts]
     missing = [index for index, key in enumerate(keys) if key not in known]
     if missing:
         fresh = embed([texts[index] for index in missing])
         known.update(zip((keys[index] for index in missing), fresh, strict=True))
-        if cache is not None:
-            np.savez(cache, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
+        if path is not None:
+            np.savez(path, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
     return np.stack([known[key] for key in keys])
 
 
@@ -91,7 +93,7 @@ def teach(train: tuple[Row, ...], *, seed: int, cache: Path | None) -> Lessons:
     """Lessons on the training rows (with their own labels) and on texts made from them."""
     english = [row for row in train if row.lang == "en"]
     own = [row.judged for row in english]
-    made = made_texts([row for row in english if row.role == "user"], random.Random(seed))
+    made = cached_texts([row for row in english if row.role == "user"], seed, cache)
     vectors = cached_vectors([*own, *made], cache)
     rows = tuple(
         Row(f"made-{number}", (Message("user", text),), unsafe=False, categories=(), source="made")
@@ -112,6 +114,15 @@ def _from_vectors(english: list[Row], vectors: np.ndarray) -> np.ndarray:
     regression = LogisticRegression(C=30, max_iter=3000)
     regression.fit(vectors[prompts], [english[index].unsafe for index in prompts])
     return regression.predict_proba(vectors[len(english) :])[:, 1]
+
+
+def cached_texts(rows: list[Row], seed: int, cache: Path | None) -> list[str]:
+    if cache is None:
+        return made_texts(rows, random.Random(seed))
+    path = cache / "made.json"
+    if not path.exists():
+        path.write_text(json.dumps(made_texts(rows, random.Random(seed))), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def made_texts(rows: list[Row], rng: random.Random) -> list[str]:

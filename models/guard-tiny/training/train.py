@@ -28,6 +28,7 @@ import network
 from augment import Exchanges, exchanges_of, vary
 from calibrate import bake_calibration
 from encoding import Encoder, Example, fixed_text
+from reading import load
 from rows import SPOKEN, Row, Split, read_jsonl, row_from_record, split_rows
 from teacher import Lesson, Lessons, teach
 from tokenizers import Tokenizer
@@ -45,6 +46,9 @@ class Settings:
     reading_epochs: float = 2.0
     reading_tokens: int = 160
     epochs: float = 4.0
+    num_made: int = 5000
+    short_text: int = 256
+    short_share: float = 0.85
     batch_tokens: int = 5000
     reading_batch_tokens: int = 3500
     learning_rate: float = 2.5e-3
@@ -53,7 +57,7 @@ class Settings:
     averaging: float = 0.996
     smoothing: float = 0.02
     language_weight: float = 0.5
-    language_share: float = 0.15
+    language_share: float = 0.1
     category_weight: float = 0.3
     vector_weight: float = 1.0
     hint_weight: float = 0.5
@@ -140,9 +144,18 @@ class Feed:
         return self._batches(examples, self._settings.reading_batch_tokens)
 
     def judging(self) -> Iterator[Batch]:
-        varied = [vary(row, self._exchanges, self._rng) for row in self._rows]
-        examples = [self._encoder.example(row, source=self._noisy) for row in varied]
-        return self._batches(examples, self._settings.batch_tokens)
+        settings = self._settings
+        chosen = [row for row in self._rows if self._rng.random() < share(row)]
+        varied = [vary(row, self._exchanges, self._rng) for row in chosen]
+        varied += self._rng.sample(
+            self._lessons.made, min(settings.num_made, len(self._lessons.made))
+        )
+        examples = []
+        for row in varied:
+            short = self._rng.random() < settings.short_share
+            length = settings.short_text if short else None
+            examples.append(self._encoder.example(row, source=self._noisy, max_text=length))
+        return self._batches(examples, settings.batch_tokens)
 
     def _batches(self, examples: list[Example], max_tokens: int) -> Iterator[Batch]:
         groups = list(cut_batches(examples, max_tokens, self._rng))
@@ -170,6 +183,11 @@ class Feed:
         used = {code for example in examples for code in example.row.categories}
         free = [f"S{n}" for n in range(1, 15) if f"S{n}" not in used]
         return frozenset(self._rng.sample(free, self._rng.randint(0, min(6, len(free)))))
+
+
+def share(row: Row) -> float:
+    """How often a row is seen: the chat log's long task dialogues are all alike."""
+    return 0.5 if row.source.startswith("chatlog") else 1.0
 
 
 def cut_batches(
@@ -245,8 +263,8 @@ def verdict_loss(
     """Cross entropy over the whole vocabulary against a smoothed safe/unsafe target."""
     at = torch.tensor([e.verdict_at for e in batch.examples])
     logs = F.log_softmax(model.lm_head(states[torch.arange(len(at)), at]).float(), dim=-1)
-    smoothing = settings.smoothing
-    unsafe = torch.tensor([1 - smoothing if e.unsafe else smoothing for e in batch.examples])
+    score = torch.tensor([lesson.unsafe_score for lesson in batch.lessons])
+    unsafe = settings.smoothing + (1 - 2 * settings.smoothing) * score
     safe_id, unsafe_id = encoder.verdicts
     return -(logs[:, safe_id] * (1 - unsafe) + logs[:, unsafe_id] * unsafe).mean()
 
@@ -257,6 +275,8 @@ def category_loss(model: LlamaForCausalLM, states: Tensor, batch: Batch) -> Tens
         for row, e in enumerate(batch.examples)
         for step in range(1, e.num_answer)
     ]
+    if not places:
+        return states.new_zeros(())
     return _next_token_loss(model, states, batch.ids, torch.tensor(places))
 
 
@@ -322,14 +342,12 @@ def start_training(student: Student, num_steps: int) -> Training:
 def fit(
     split: Split,
     lessons: Lessons,
-    encoder: Encoder,
-    settings: Settings,
+    student: Student,
     snapshot: Callable[[LlamaForCausalLM], None],
 ) -> LlamaForCausalLM:
     """Trains and returns the model with averaged weights, shown to `snapshot` now and then."""
-    model = build_model(settings, encoder)
-    student = Student(model, Heads(settings.hidden), encoder, settings)
-    feed = Feed(split.train, lessons, encoder, settings)
+    model, settings = student.model, student.settings
+    feed = Feed(split.train, lessons, student.encoder, settings)
     num_reading = int(settings.reading_epochs * sum(1 for _ in feed.reading()))
     num_judging = int(settings.epochs * sum(1 for _ in feed.judging()))
     training = start_training(student, num_reading + num_judging)
@@ -370,33 +388,56 @@ def save(model: LlamaForCausalLM, encoder: Encoder, out: Path, settings: Setting
     save_tokenizer(encoder.tokenizer, out, context=settings.context)
 
 
-def main() -> None:
+def start(options: argparse.Namespace, split: Split, settings: Settings) -> Student:
+    """A new model and tokenizer, or those of an earlier sitting."""
+    if options.start is None:
+        encoder = Encoder(train_tokenizer(corpus(split), fixed_text()), settings.context)
+        model = build_model(settings, encoder)
+    else:
+        model, encoder = load(options.start)
+    return Student(model.train(), Heads(settings.hidden), encoder, settings)
+
+
+def parsed_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, help="keeps the teacher's vectors between runs")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the teacher's texts, vectors")
+    parser.add_argument("--start", type=Path, help="goes on from the weights in this folder")
     parser.add_argument("--epochs", type=float, default=Settings().epochs)
     parser.add_argument("--reading-epochs", type=float, default=Settings().reading_epochs)
-    options = parser.parse_args()
-    settings = Settings(epochs=options.epochs, reading_epochs=options.reading_epochs)
+    parser.add_argument("--learning-rate", type=float, default=Settings().learning_rate)
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parsed_options()
+    settings = Settings(
+        epochs=options.epochs,
+        reading_epochs=options.reading_epochs,
+        learning_rate=options.learning_rate,
+    )
     torch.set_num_threads(settings.threads)
     network.layer_step = torch.compile(network.layer_step, dynamic=True)
     started = time.monotonic()
     split = split_rows(options.data, read_contrast(options.out), seed=settings.seed)
-    encoder = Encoder(train_tokenizer(corpus(split), fixed_text()), settings.context)
+    student = start(options, split, settings)
     lessons = teach(split.train, seed=settings.seed, cache=options.cache)
     print(f"teacher done after {time.monotonic() - started:.0f} s", flush=True)
 
     def snapshot(model: LlamaForCausalLM) -> None:
-        save(model, encoder, options.out / "snapshot", settings)
+        save(model, student.encoder, options.out / "snapshot", settings)
 
-    model = fit(split, lessons, encoder, settings, snapshot).eval()
+    model = fit(split, lessons, student, snapshot).eval()
     with torch.no_grad():
         found = bake_calibration(
-            model, encoder, list(split.validation), max_false_alarms=settings.max_false_alarms
+            model,
+            student.encoder,
+            list(split.validation),
+            max_false_alarms=settings.max_false_alarms,
         )
     print(f"calibrated: {found}")
-    save(model, encoder, options.out, settings)
+    save(model, student.encoder, options.out, settings)
     print(f"trained in {time.monotonic() - started:.0f} s")
 
 

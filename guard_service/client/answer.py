@@ -1,11 +1,11 @@
-"""What is answered: the action, and what the model found."""
+"""What is answered: moderations, and what the server can tell of itself and of its reviews."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
-from typing import Any
 
-from guard_service.client.errors import unreadable
-from guard_service.client.wire import from_wire
+from guard_service.client.message import OnUnavailable, Role
 
 
 class Action(Enum):
@@ -87,11 +87,66 @@ class Moderation:
         return self.action is Action.BLOCK
 
 
-def moderation_from_wire(wire: Any, request_id: str) -> Moderation:
-    """The answer to this request; ServerError where it is not one that may be acted on."""
-    if wire.request_id != request_id:
-        raise unreadable("the server answered another request than the one asked")
-    moderation = from_wire(Moderation, wire)
-    if (moderation.verdict is None) != (moderation.assessment is Assessment.UNAVAILABLE):
-        raise unreadable("the server's assessment and its verdict contradict each other")
-    return moderation
+@dataclass(frozen=True, slots=True)
+class PolicyCategory:
+    code: str
+    name: str
+    definition: str
+    threshold: float | None  # None: the category follows the base decision
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    id: str
+    version: str
+    digest: str  # equal digests decide equally
+    description: str
+    threshold: float
+    on_unavailable: OnUnavailable
+    categories: tuple[PolicyCategory, ...]
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_messages: int
+    max_conversation_bytes: int
+    max_window_tokens: int
+    max_concurrent_requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    model: str
+    model_digest: str
+    device: str
+    dtype: str
+    development_model: bool  # the embedded one, not Llama Guard 3 itself
+    server_version: str
+    limits: Limits
+
+
+class ReviewReason(Enum):
+    BLOCKED = "blocked"
+    UNCERTAIN = "uncertain"
+    FLAGGED = "flagged"
+    SAMPLED = "sampled"
+    UNKNOWN = "unknown"  # a reason newer than this client
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    id: str
+    request_id: str
+    created_at: datetime  # UTC
+    reason: ReviewReason
+    action: Action
+    judged_role: Role
+    unsafe_score: float
+    codes: tuple[str, ...]  # flagged categories, the strongest first
+    policy: str
+    policy_version: str
+    model: str
+    conversation_digest: str
+    labels: Mapping[str, str] = field(repr=False)

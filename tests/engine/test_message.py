@@ -1,0 +1,24 @@
+import asyncio
+import io
+
+import pytest
+from scripted import UNSAFE, prompt
+
+from guard_service.engine.message import Batch, BatchRead, frame, receive, receive_blocking
+
+
+async def test_messages_cross_in_both_ways() -> None:
+    batch, read = Batch((prompt(1, 2),)), BatchRead((UNSAFE,), 1.5)
+    assert receive_blocking(io.BytesIO(frame(batch))) == batch
+    reader = asyncio.StreamReader()
+    reader.feed_data(frame(read) + frame(batch))
+    assert [await receive(reader), await receive(reader)] == [read, batch]
+
+
+async def test_a_closed_end_is_told_apart_from_a_message() -> None:
+    assert receive_blocking(io.BytesIO(b"")) is None
+    reader = asyncio.StreamReader()
+    reader.feed_data(frame(Batch(()))[:-1])
+    reader.feed_eof()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await receive(reader)
