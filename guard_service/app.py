@@ -59,7 +59,7 @@ async def open_guard(settings: Settings, on_serving: OnServing = _ignore) -> Asy
     if checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
     policies = load_policies(settings)
-    window = min(settings.max_window_tokens or checkpoint.context, checkpoint.context)
+    window = window_tokens(settings, checkpoint)
     tokenizer = GuardTokenizer.from_folder(checkpoint.folder, window)
     for policy in policies.values():
         tokenizer.check_policy(policy)
@@ -148,6 +148,10 @@ def load_policies(settings: Settings) -> dict[str, Policy]:
     if settings.default_policy not in policies:
         raise SettingsInvalid(f"default_policy: no policy {settings.default_policy}")
     return policies
+
+
+def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
+    return min(settings.max_window_tokens or checkpoint.context, checkpoint.context)
 
 
 def limits(settings: Settings) -> Limits:

@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from guard_service.app import load_policies
+from guard_service.app import load_policies, window_tokens
 from guard_service.config import Settings
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.machine import Gpu, Machine, look
@@ -115,15 +115,11 @@ def _config(checkpoint: Checkpoint) -> dict[str, Any]:
 def _check_policies(settings: Settings) -> Finding:
     """That the tokenizer has the answer's tokens, and the model can read every policy."""
     checkpoint, policies = find_checkpoint(settings.model), load_policies(settings)
-    window = _window(settings, checkpoint)
+    window = window_tokens(settings, checkpoint)
     tokenizer = GuardTokenizer.from_folder(checkpoint.folder, window)
     for policy in policies.values():
         tokenizer.check_policy(policy)
     return _ok("policies", f"{', '.join(policies)}; windows of {window} tokens")
-
-
-def _window(settings: Settings, checkpoint: Checkpoint) -> int:
-    return min(settings.max_window_tokens or checkpoint.context, checkpoint.context)
 
 
 def _check_memory(settings: Settings, machine: Machine) -> Finding:
@@ -164,7 +160,7 @@ def _workspace(settings: Settings, checkpoint: Checkpoint, size: int) -> int:
     keys_values = 2 * head_width * (config.get("num_key_value_heads") or heads)
     each = config["num_hidden_layers"] * keys_values + 3 * config["intermediate_size"] + 8 * width
     # A window that alone is over the budget of a batch goes alone.
-    num_tokens = max(settings.max_batch_tokens, _window(settings, checkpoint))
+    num_tokens = max(settings.max_batch_tokens, window_tokens(settings, checkpoint))
     return int(num_tokens * each * size) + _FIXED_BYTES
 
 

@@ -2,7 +2,7 @@
 
 Behind every prompt goes the draft `unsafe`, newline, `S`. One pass then gives, by causality, what a
 plain prefill would give at the verdict token, and the distribution of the first category given
-"unsafe". This is speculative decoding with a constant draft;
+"unsafe". This is speculative decoding with a constant draft.
 Knows tokens, not words, and nothing of policies beyond the codes that a prompt offers.
 """
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 TEXTS = Path(__file__).parent / "texts"
 CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
@@ -81,7 +82,7 @@ class Writer:
         self._refusals = {s.lang: s.lines for s in sections if s.kind == "refusals"}
         self._asks: dict[tuple[bool, str], list[Entry]] = defaultdict(list)
 
-    def records(self) -> Iterator[dict]:
+    def records(self) -> Iterator[dict[str, Any]]:
         """All rows without repeats, numbered."""
         seen: set[str] = set()
         for section in self._sections:
@@ -129,10 +130,10 @@ class Writer:
             yield [part.replace("{ask}", ask.text) for part in text.split(" >> ")], judged
 
 
-def record(number: int, turns: list[str], entry: Entry) -> dict:
+def record(number: int, turns: list[str], entry: Entry) -> dict[str, Any]:
     roles = ["user" if index % 2 == 0 else "assistant" for index in range(len(turns))]
     messages = [{"role": r, "content": t} for r, t in zip(roles, turns, strict=True)]
-    spoken: dict = {"text": turns[0]} if len(turns) == 1 else {"messages": messages}
+    spoken: dict[str, Any] = {"text": turns[0]} if len(turns) == 1 else {"messages": messages}
     return {
         "id": f"contrast-{number:05d}",
         **spoken,

@@ -70,6 +70,7 @@ def grouped(held_out: dict[str, tuple[Row, ...]], hard: list[Row]) -> dict[str, 
     groups = {name: list(rows) for name, rows in held_out.items()}
     pooled = [row for rows in held_out.values() for row in rows]
     groups["contrast_test"] = hard
+    groups["benign chat, pooled"] = [*held_out["open_assistant"], *held_out["self_instruct_user"]]
     groups["prompts, pooled"] = [row for row in pooled if row.role == "user"]
     groups["replies, pooled"] = [row for row in pooled if row.role == "assistant"]
     return {name: rows for name, rows in groups.items() if rows}

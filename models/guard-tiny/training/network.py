@@ -83,4 +83,5 @@ def _projections(
 def _finish(layer: LlamaDecoderLayer, states: Tensor, attended: Tensor) -> Tensor:
     mixed = attended.transpose(1, 2).reshape(*states.shape[:2], -1)
     states = states + layer.self_attn.o_proj(mixed)
-    return states + layer.mlp(layer.post_attention_layernorm(states))
+    fed: Tensor = layer.mlp(layer.post_attention_layernorm(states))
+    return states + fed

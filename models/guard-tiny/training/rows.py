@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HELD_OUT_SOURCES = {
     "hatecheck": "hatecheck-data",
@@ -63,12 +64,12 @@ class Split:
     unlabelled: tuple[str, ...]
 
 
-def read_jsonl(path: Path) -> Iterator[dict]:
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         yield from (json.loads(line) for line in lines if line.strip())
 
 
-def row_from_record(record: dict) -> Row:
+def row_from_record(record: dict[str, Any]) -> Row:
     if "messages" in record:
         messages = tuple(Message(m["role"], m["content"]) for m in record["messages"])
     else:
@@ -106,7 +107,7 @@ def chat_log_rows(folder: Path) -> tuple[list[Row], list[str]]:
     return rows, unlabelled
 
 
-def _plain_messages(records: list[dict]) -> tuple[Message, ...]:
+def _plain_messages(records: list[dict[str, Any]]) -> tuple[Message, ...]:
     """User and assistant turns; empty if the dialogue uses tools or has empty turns."""
     spoken = [m for m in records if m["role"] in ("user", "assistant", "tool")]
     if any(m["role"] == "tool" or not isinstance(m.get("content"), str) for m in spoken):
@@ -114,7 +115,9 @@ def _plain_messages(records: list[dict]) -> tuple[Message, ...]:
     return tuple(Message(m["role"], m["content"]) for m in spoken)
 
 
-def _labelled_turns(record: dict, label: dict, messages: tuple[Message, ...]) -> Iterator[Row]:
+def _labelled_turns(
+    record: dict[str, Any], label: dict[str, Any], messages: tuple[Message, ...]
+) -> Iterator[Row]:
     origin = "chatlog:" + "+".join(label["sources"])
     unsafe = bool(label["last_user_unsafe"])
     categories = tuple(label["categories"]) if unsafe else ()

@@ -113,7 +113,8 @@ def _from_vectors(english: list[Row], vectors: np.ndarray) -> np.ndarray:
     prompts = [index for index, row in enumerate(english) if row.role == "user"]
     regression = LogisticRegression(C=30, max_iter=3000)
     regression.fit(vectors[prompts], [english[index].unsafe for index in prompts])
-    return regression.predict_proba(vectors[len(english) :])[:, 1]
+    scores: np.ndarray = regression.predict_proba(vectors[len(english) :])[:, 1]
+    return scores
 
 
 def cached_texts(rows: list[Row], seed: int, cache: Path | None) -> list[str]:
@@ -122,7 +123,8 @@ def cached_texts(rows: list[Row], seed: int, cache: Path | None) -> list[str]:
     path = cache / "made.json"
     if not path.exists():
         path.write_text(json.dumps(made_texts(rows, random.Random(seed))), encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
+    texts: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    return texts
 
 
 def made_texts(rows: list[Row], rng: random.Random) -> list[str]:
