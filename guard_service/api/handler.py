@@ -5,6 +5,7 @@ internal class, to bytes that do not parse.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import grpc
@@ -37,8 +38,13 @@ def stream(
     """`method` gets unparsed requests, so that a bad one can be answered alone, and a `write`."""
 
     async def handle(payloads: AsyncIterator[bytes], context: Context) -> None:
+        async def write(message: Message) -> None:
+            # It fails only when the client has gone, and then gRPC cancels us as well.
+            with suppress(Exception):
+                await context.write(message)
+
         try:
-            await method(payloads, context.write)
+            await method(payloads, write)
         except Exception as error:
             await abort(context, error)
 

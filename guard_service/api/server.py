@@ -8,6 +8,7 @@ from grpc_reflection.v1alpha import reflection
 
 from guard_service.api import moderation, review
 from guard_service.conversation import Limits
+from guard_service.errors import SettingsInvalid
 
 SERVICES = (moderation.SERVICE, review.SERVICE)
 
@@ -21,7 +22,10 @@ class GuardServer:
     def __init__(self, address: str, limits: Limits) -> None:
         self._server = grpc.aio.server(options=_options(limits))
         self._health = health.aio.HealthServicer()
-        self.port = self._server.add_insecure_port(address)
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise SettingsInvalid(f"host, port: cannot listen on {address}") from None
 
     async def start(
         self, moderating: moderation.ModerationService, reviewing: review.ReviewService

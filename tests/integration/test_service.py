@@ -1,5 +1,9 @@
 """The running service, called as its users call it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -131,6 +135,51 @@ def test_a_deadline_that_passes_ends_the_call_and_nothing_else(served: Served) -
             stub.Moderate(request, timeout=0.001)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert stub.Moderate(request, timeout=60).action == pb.ACTION_ALLOW
+
+
+def test_a_client_that_leaves_its_stream_does_no_harm(served: Served) -> None:
+    request = pb.ModerateRequest(messages=[pb.Message(role=pb.ROLE_USER, content=HARMLESS)])
+    item = pb.ModerateBatchRequest(request=request)
+    with grpc.insecure_channel(served.target) as channel:
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        for num_read in (0, 1, 5):
+            call = stub.ModerateBatch(iter([item] * 300))
+            for _ in range(num_read):
+                next(call)
+            call.cancel()
+        assert stub.Moderate(request, timeout=60).action == pb.ACTION_ALLOW
+    assert not any("internal_error" in line for line in served.log)
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(served: Served) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "guard_service",
+        "serve",
+        "--port",
+        served.target.split(":")[1],
+    ]
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1
+    assert "cannot listen on" in failed.stderr.splitlines()[-1]
+
+
+def test_sigterm_while_the_model_loads_ends_without_waiting_for_it(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "guard_service", "serve", "--port", "0"]
+    command += ["--database-url", f"sqlite:///{tmp_path / 'guard.db'}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "listening" in line:
+                process.terminate()
+                break
+        rest = process.stderr.read()
+        assert process.wait(30) == 0
+    assert "engine_serving" not in rest
+    assert "Traceback" not in rest
 
 
 def test_sigterm_drains_and_exits_with_success(tmp_path_factory: pytest.TempPathFactory) -> None:
