@@ -34,7 +34,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from guard_service.conversation import Role
 from guard_service.decision import ReviewReason
-from guard_service.errors import StoreUnavailable
+from guard_service.errors import SettingsInvalid, StoreUnavailable
 from guard_service.policy import Action
 from guard_service.review.item import Page, ReviewItem
 
@@ -69,7 +69,10 @@ class ReviewStore:
 
     def __init__(self, url: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="review-store")
-        self._engine = _create(url)
+        try:
+            self._engine = _create(url)
+        except (SQLAlchemyError, ImportError) as error:  # not the URL: it can hold a password
+            raise SettingsInvalid(f"database_url: {type(error).__name__}") from None
 
     async def start(self) -> None:
         """Create what is missing in the database; StoreUnavailable if it cannot be used."""

@@ -9,7 +9,7 @@ import pytest
 
 from guard_service.conversation import Role
 from guard_service.decision import ReviewReason
-from guard_service.errors import StoreUnavailable
+from guard_service.errors import SettingsInvalid, StoreUnavailable
 from guard_service.policy import Action
 from guard_service.review.item import ReviewItem
 from guard_service.review.store import ReviewStore
@@ -109,6 +109,13 @@ async def test_a_database_that_fails_is_told_without_quoting_what_was_written(
     with pytest.raises(StoreUnavailable) as error:
         await store.add(item())
     assert "request-0" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql+no_such_driver://u:secret@h/d"])
+def test_a_url_that_means_nothing_is_refused_without_quoting_it(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="database_url") as error:
+        ReviewStore(url)
+    assert "secret" not in str(error.value)
 
 
 async def test_a_database_that_cannot_be_opened_is_told_at_start(tmp_path: Path) -> None:
