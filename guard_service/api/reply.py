@@ -1,41 +1,18 @@
 """From our outcome to the wire's messages. Decides nothing."""
 
+import re
 from dataclasses import dataclass
+from enum import Enum
 
 from guard_service import __version__
-from guard_service.conversation import Limits, Role
-from guard_service.decision import ReviewReason
-from guard_service.pipeline import Assessment, Outcome
-from guard_service.policy import Action, OnUnavailable, Policy
+from guard_service.conversation import Limits
+from guard_service.pipeline import Outcome
+from guard_service.policy import Policy
 from guard_service.review.item import ReviewItem
 from guard_service.taxonomy import TAXONOMY, HazardCategory
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 from guard_service.verdict import Verdict
-
-_ACTIONS = {Action.ALLOW: pb.ACTION_ALLOW, Action.BLOCK: pb.ACTION_BLOCK}
-_ASSESSMENTS = {
-    Assessment.COMPLETE: pb.ASSESSMENT_COMPLETE,
-    Assessment.PARTIAL: pb.ASSESSMENT_PARTIAL,
-    Assessment.UNAVAILABLE: pb.ASSESSMENT_UNAVAILABLE,
-}
-_ON_UNAVAILABLE = {
-    OnUnavailable.ALLOW: pb.ON_UNAVAILABLE_ALLOW,
-    OnUnavailable.BLOCK: pb.ON_UNAVAILABLE_BLOCK,
-    OnUnavailable.ERROR: pb.ON_UNAVAILABLE_ERROR,
-}
-_ROLES = {
-    Role.USER: pb.ROLE_USER,
-    Role.ASSISTANT: pb.ROLE_ASSISTANT,
-    Role.SYSTEM: pb.ROLE_SYSTEM,
-    Role.TOOL: pb.ROLE_TOOL,
-}
-_REASONS = {
-    ReviewReason.BLOCKED: review_pb2.REVIEW_REASON_BLOCKED,
-    ReviewReason.UNCERTAIN: review_pb2.REVIEW_REASON_UNCERTAIN,
-    ReviewReason.FLAGGED: review_pb2.REVIEW_REASON_FLAGGED,
-    ReviewReason.SAMPLED: review_pb2.REVIEW_REASON_SAMPLED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +30,10 @@ class ServerInfo:
 def response_from_outcome(outcome: Outcome) -> pb.ModerateResponse:
     response = pb.ModerateResponse(
         request_id=outcome.request_id,
-        action=_ACTIONS[outcome.decision.action],
+        action=_wire(outcome.decision.action),
         review=outcome.decision.needs_review,
         review_item_id=outcome.review_item_id,
-        assessment=_ASSESSMENTS[outcome.assessment],
+        assessment=_wire(outcome.assessment),
         usage=pb.Usage(
             prompt_tokens=outcome.usage.prompt_tokens, cached_tokens=outcome.usage.cached_tokens
         ),
@@ -103,7 +80,7 @@ def policy_message(policy: Policy) -> pb.Policy:
         digest=policy.digest,
         description=policy.description,
         threshold=policy.threshold,
-        on_unavailable=_ON_UNAVAILABLE[policy.on_unavailable],
+        on_unavailable=_wire(policy.on_unavailable),
         categories=[_policy_category(policy, category) for category in policy.categories],
     )
 
@@ -112,9 +89,9 @@ def review_item_message(item: ReviewItem) -> review_pb2.ReviewItem:
     message = review_pb2.ReviewItem(
         id=item.id,
         request_id=item.request_id,
-        reason=_REASONS[item.reason],
-        action=_ACTIONS[item.action],
-        judged_role=_ROLES[item.judged_role],
+        reason=_wire(item.reason),
+        action=_wire(item.action),
+        judged_role=_wire(item.judged_role),
         unsafe_score=item.unsafe_score,
         codes=item.codes,
         policy=item.policy,
@@ -153,7 +130,7 @@ def _policy_category(policy: Policy, category: HazardCategory) -> pb.PolicyCateg
         name=category.name,
         definition=category.definition,
         threshold=rule.threshold,
-        action=_ACTIONS[rule.action],
+        action=_wire(rule.action),
     )
 
 
@@ -161,3 +138,9 @@ def _category(category: HazardCategory) -> str:
     """S1 to S14 have the numbers 1 to 14; added ones have none."""
     number = int(category.code[1:]) if category.code in TAXONOMY else 0
     return pb.HazardCategory.Name(number)
+
+
+def _wire(member: Enum) -> str:
+    """ON_UNAVAILABLE_ALLOW for OnUnavailable.ALLOW: the contract's names are ours, prefixed."""
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(member).__name__).upper()
+    return f"{prefix}_{member.name}"

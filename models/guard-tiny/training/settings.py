@@ -22,7 +22,7 @@ class Settings:
     learning_rate: float = 2.5e-3
     weight_decay: float = 0.05
     warmup: float = 0.04
-    averaging: float = 0.996
+    averaging: float = 0.99
     smoothing: float = 0.02
     language_weight: float = 0.5
     language_share: float = 0.1
