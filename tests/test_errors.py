@@ -8,8 +8,8 @@ from guard_service.errors import GuardError, InvalidRequest, Violation
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
     drawn: list[tuple[str, str]] = []
     above: list[str] = []
-    for line in str(errors.__doc__).splitlines():
-        if found := re.match(r"    ([ │├└─]*)([A-Z]\w+)", line):
+    for line in inspect.cleandoc(str(errors.__doc__)).splitlines()[2:]:
+        if found := re.match(r"([ │├└─]*)([A-Z]\w+)", line):
             depth = len(found[1]) // 4
             above = [*above[:depth], found[2]]
             drawn.append((found[2], above[depth - 1] if depth else "Exception"))
