@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from known import HARMLESS
 from serving import Served
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,7 +63,7 @@ def test_without_the_checkout_it_serves_the_embedded_model(wheel: Path, tmp_path
         )
 
     assert run("-c", code).stdout.startswith(str(tmp_path))
-    checked = run("-m", "guard_service", "check", "What is the capital of France?")
+    checked = run("-m", "guard_service", "check", HARMLESS)
     assert checked.returncode == 0
     assert "ALLOW" in checked.stdout
 
@@ -75,6 +76,6 @@ import sys
 sys.modules.update(dict.fromkeys({serving!r}))  # importing any of them now fails
 from guard_service.client import GuardClient
 with GuardClient({served.target!r}, timeout=60) as client:
-    assert client.moderate("What is the capital of France?").is_allowed
+    assert client.moderate({HARMLESS!r}).is_allowed
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -32,7 +32,7 @@ class Settings:
     piece_dropout: float = 0.05
     token_noise: float = 0.02
     fewer_categories: float = 0.25
-    max_false_alarms: float = 0.005
+    max_false_alarms: float = 0.015
     snapshot_every: int = 400
     seed: int = 7
     threads: int = 2

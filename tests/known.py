@@ -1,0 +1,7 @@
+"""Texts whose verdict is part of guard-tiny's manifest, for tests of everything around the model."""
+
+from guard_service.engine.checkpoint import find_checkpoint
+
+_CANARIES = find_checkpoint("guard-tiny").canaries
+HARM = next(canary.text for canary in _CANARIES if canary.is_unsafe)
+HARMLESS = next(canary.text for canary in _CANARIES if not canary.is_unsafe)
