@@ -1,4 +1,4 @@
-"""Texts whose verdict is part of guard-tiny's manifest, for tests of everything around the model."""
+"""Texts whose verdict stands in guard-tiny's manifest, for tests of all around the model."""
 
 from guard_service.engine.checkpoint import find_checkpoint
 

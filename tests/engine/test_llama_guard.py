@@ -153,7 +153,7 @@ def test_a_thousand_real_rows_read_as_the_reference_reads_them(
     prompts = [prompt_of(tiny_tokenizer, judged) for judged in sample]
     readings = [r for at in range(0, NUM_ROWS, 40) for r in tiny.read(prompts[at : at + 40])]
     reference = Reference(guard_tiny)
-    num_unsafe = 0
+    num_unsafe = num_written = 0
     for prompt, reading in zip(prompts, readings, strict=True):
         expected = reference.read(prompt)
         assert reading.unsafe_score == pytest.approx(expected.unsafe_score, abs=0.01)
@@ -161,8 +161,32 @@ def test_a_thousand_real_rows_read_as_the_reference_reads_them(
         if abs(expected.unsafe_score - 0.5) <= BAND:
             continue
         assert (reading.unsafe_score >= 0.5) == expected.is_unsafe
-        assert reading.listed == expected.listed
-        num_unsafe += expected.is_unsafe
+        assert not expected.is_unsafe or reading.listed == expected.listed
         if expected.first_scores:
             assert reading.first_scores == pytest.approx(expected.first_scores, abs=0.01)
+        num_unsafe += expected.is_unsafe
+        whole = f"unsafe\n{','.join(reading.listed)}<|eot_id|>"
+        num_written += expected.is_unsafe and expected.written == whole
     assert num_unsafe > NUM_ROWS // 10  # else the lists were hardly compared
+    # What the model writes freely is the same answer, but for a rare slip out of the format.
+    assert num_written >= 0.99 * num_unsafe
+
+
+def test_long_lists_read_as_the_reference_reads_them(
+    guard_tiny: Path, tiny_tokenizer: GuardTokenizer
+) -> None:
+    """guard-tiny rarely lists two categories, so here it is made undecided between `,S` and end."""
+    guard, reference = load(guard_tiny), Reference(guard_tiny)
+    noise = torch.randn(guard._model.config.hidden_size, generator=torch.manual_seed(0))
+    for model in (guard._model, reference.model):
+        with torch.no_grad():
+            end = model.lm_head.weight[tiny_tokenizer.control_id("<|eot_id|>")]
+            model.lm_head.weight[tiny_tokenizer.answer.next_s] = end + 0.3 * noise
+    sample = random.Random(1).sample(list(rows(guard_tiny)), 150)
+    prompts = [prompt_of(tiny_tokenizer, judged) for judged in sample]
+    prompts = [p for p, r in zip(prompts, guard.read(prompts), strict=True) if r.listed]
+    readings = guard.read(prompts)
+    assert [r.listed for r in readings] == [reference.read(p).listed for p in prompts]
+    lengths = {len(reading.listed) for reading in readings}
+    assert 1 in lengths
+    assert len(lengths) > 2
