@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     max_messages: Positive = 1000
     max_conversation_bytes: Positive = 256 * 1024
     max_concurrent_requests: Positive = 512
-    max_batch_tokens: Positive = 8192
+    max_batch_tokens: Positive = 4096
     max_batch_requests: Positive = 64
     max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
 

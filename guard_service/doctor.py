@@ -28,6 +28,7 @@ _PULL = "guard pull llama-guard-3-8b fetches the model: name its folder as --mod
 _GIB = 2**30
 _LARGE_BYTES = 2 * _GIB  # of weights: from here a CPU takes seconds a check
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "float32": 4, "float16": 2, "bfloat16": 2}
+_PREFIX_TOKENS = 200  # of a policy with a few categories of its own
 _FIXED_BYTES = _GIB  # logits, the CUDA context, fragmentation
 
 
@@ -161,6 +162,7 @@ def _workspace(settings: Settings, checkpoint: Checkpoint, size: int) -> int:
     each = config["num_hidden_layers"] * keys_values + 3 * config["intermediate_size"] + 8 * width
     # A window that alone is over the budget of a batch goes alone.
     num_tokens = max(settings.max_batch_tokens, window_tokens(settings, checkpoint))
+    num_tokens += settings.max_batch_requests * _PREFIX_TOKENS  # each prompt has a copy of it
     return int(num_tokens * each * size) + _FIXED_BYTES
 
 

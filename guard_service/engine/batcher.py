@@ -23,7 +23,8 @@ ReadBatch = Callable[[Sequence[Prompt]], Awaitable[BatchRead]]
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    max_batch_tokens: int = 8192  # padded: longest prompt times number of prompts
+    # Longest prompt times number of prompts, without the prefix, which is not computed again.
+    max_batch_tokens: int = 4096
     max_batch_requests: int = 64
     max_wait_ms: float = 2.0  # how long an idle engine waits for company
 
@@ -91,7 +92,7 @@ class Batcher:
     def _is_full(self) -> bool:
         if len(self._queue) >= self._limits.max_batch_requests:
             return True
-        longest = max(entry.prompt.num_tokens for entry in self._queue)
+        longest = max(len(entry.prompt.ids) for entry in self._queue)
         return longest * len(self._queue) >= self._limits.max_batch_tokens
 
     def _take(self) -> list[_Waiting]:
@@ -100,7 +101,7 @@ class Batcher:
         longest = 0
         while self._queue and len(batch) < self._limits.max_batch_requests:
             entry = self._queue[0]
-            longest = max(longest, entry.prompt.num_tokens)
+            longest = max(longest, len(entry.prompt.ids))
             if batch and longest * (len(batch) + 1) > self._limits.max_batch_tokens:
                 break
             self._queue.popleft()
