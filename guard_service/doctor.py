@@ -158,12 +158,14 @@ def _workspace(settings: Settings, checkpoint: Checkpoint, size: int) -> int:
     config = _config(checkpoint)
     width, heads = config["hidden_size"], config["num_attention_heads"]
     head_width = config.get("head_dim") or width // heads
-    keys_values = 2 * head_width * (config.get("num_key_value_heads") or heads)
-    each = config["num_hidden_layers"] * keys_values + 3 * config["intermediate_size"] + 8 * width
+    heads = config.get("num_key_value_heads") or heads
+    keys_values = config["num_hidden_layers"] * 2 * head_width * heads
+    activations = 3 * config["intermediate_size"] + 8 * width
     # A window that alone is over the budget of a batch goes alone.
     num_tokens = max(settings.max_batch_tokens, window_tokens(settings, checkpoint))
-    num_tokens += settings.max_batch_requests * _PREFIX_TOKENS  # each prompt has a copy of it
-    return int(num_tokens * each * size) + _FIXED_BYTES
+    num_prefix = settings.max_batch_requests * _PREFIX_TOKENS  # each prompt has a copy of it
+    numbers = num_tokens * (keys_values + activations) + num_prefix * keys_values
+    return int(numbers * size) + _FIXED_BYTES
 
 
 def _check_database(settings: Settings) -> Finding:

@@ -73,7 +73,7 @@ def test_an_h200_serves_the_real_model_and_nothing_is_written(
     assert [(f.name, f.level) for f in findings.values()] == [(name, Level.OK) for name in names]
     assert findings["policies"].detail == "default; windows of 8192 tokens"
     assert findings["memory"].detail == (
-        "15.0 GiB of weights and about 3.2 GiB to work, 139.0 GiB free on NVIDIA H200"
+        "15.0 GiB of weights and about 4.7 GiB to work, 139.0 GiB free on NVIDIA H200"
     )
     assert list(tmp_path.iterdir()) == []
 
