@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rows import Message, Row
 
-LOWER, UPPER, TYPOS, NO_END, WORD_LOSS = 0.15, 0.03, 0.12, 0.15, 0.08
+LOWER, UPPER, TYPOS, NO_END, WORD_LOSS = 0.15, 0.03, 0.12, 0.15, 0.4
 TYPO_RATE, WORD_LOSS_RATE = 0.03, 0.1
 EARLIER_TURNS = 0.2
 
