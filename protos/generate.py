@@ -17,7 +17,8 @@ PACKAGE = Path("guard_service/v1")
 
 def generate(into: Path) -> None:
     protos = sorted((ROOT / "protos" / PACKAGE).glob("*.proto"))
-    includes = (ROOT / "protos", sysconfig.get_path("purelib"))  # google/rpc comes in a wheel
+    packages = Path(sysconfig.get_path("purelib"))  # google/rpc and google/protobuf come in wheels
+    includes = (ROOT / "protos", packages, packages / "grpc_tools" / "_proto")
     arguments = [f"-I{folder}" for folder in includes]
     arguments += [f"--{kind}_out={into}" for kind in ("python", "pyi", "grpc_python")]
     if protoc.main(["protoc", *arguments, *map(str, protos)]) != 0:
