@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test check format serve bench test-gpu protos tiny wheel clean
+.PHONY: help install demo test check format serve bench test-gpu protos wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,9 +40,6 @@ serve: install ## Serve guard-tiny on 127.0.0.1:50051
 
 protos: install ## Generate guard_service/v1 from protos/
 	$(BIN)/python protos/generate.py
-
-tiny: install ## Train guard-tiny again: make tiny DATA=folder of labelled rows
-	$(BIN)/python models/guard-tiny/training/train.py --data $(DATA) --out models/guard-tiny
 
 wheel: install ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
