@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,16 @@ from guard_service.api.review import ReviewService
 from guard_service.api.server import GuardServer
 from guard_service.config import Settings
 from guard_service.conversation import Limits
-from guard_service.engine.batcher import Batcher, BatchLimits
+from guard_service.engine.batcher import Batcher
 from guard_service.engine.canary import check_canaries
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
+from guard_service.engine.machine import find_devices
 from guard_service.engine.message import Load
+from guard_service.engine.pool import EnginePool
 from guard_service.engine.process import EngineProcess
-from guard_service.engine.supervisor import Engine, Supervisor
+from guard_service.engine.reuse import Reuse
+from guard_service.engine.scheduler import BatchLimits
+from guard_service.engine.supervisor import Engine, OnServing, Supervisor
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid
 from guard_service.pipeline import Pipeline
@@ -34,8 +38,6 @@ _EMBEDDED_POLICIES = Path(__file__).parent / "policies"
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
 
-OnServing = Callable[[bool], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -43,7 +45,7 @@ class Guard:
 
     pipeline: Pipeline
     store: ReviewStore
-    engine: Supervisor
+    engine: EnginePool
     checkpoint: Checkpoint
     max_window_tokens: int
 
@@ -64,8 +66,9 @@ async def open_guard(settings: Settings, on_serving: OnServing = _ignore) -> Asy
     for policy in policies.values():
         tokenizer.check_policy(policy)
     store = ReviewStore(settings.database_url)
-    engine = _supervisor(settings, checkpoint, tokenizer, policies, on_serving)
-    batcher = Batcher(engine.read, _batch_limits(settings))
+    engine = _pool(settings, checkpoint, tokenizer, policies, on_serving)
+    reuse = Reuse(settings.reading_cache_mb * 2**20, settings.min_label_mass)
+    batcher = Batcher(lambda: engine.engines, _batch_limits(settings), reuse)
     pipeline = Pipeline(
         tokenizer=tokenizer,
         reader=batcher,
@@ -91,7 +94,7 @@ class Listening:
     """A server whose port is open; the engine behind it is still to be started."""
 
     server: GuardServer
-    engine: Supervisor
+    engine: EnginePool
 
     @property
     def port(self) -> int:
@@ -128,7 +131,7 @@ async def serve(settings: Settings) -> None:
         log.info("draining", extra={"action": "draining"})
 
 
-async def _until(stopping: asyncio.Event, engine: Supervisor) -> None:
+async def _until(stopping: asyncio.Event, engine: EnginePool) -> None:
     """Start the engine and wait for the signal, which may come before the engine is up."""
     starting = asyncio.create_task(engine.start())
     stop = asyncio.create_task(stopping.wait())
@@ -159,24 +162,34 @@ def limits(settings: Settings) -> Limits:
 
 
 def _batch_limits(settings: Settings) -> BatchLimits:
-    return BatchLimits(settings.max_batch_tokens, settings.max_batch_requests, settings.max_wait_ms)
+    return BatchLimits(
+        settings.max_batch_tokens,
+        settings.max_bulk_batch_tokens,
+        settings.max_batch_requests,
+        settings.max_wait_ms,
+    )
 
 
-def _supervisor(
+def _pool(
     settings: Settings,
     checkpoint: Checkpoint,
     tokenizer: GuardTokenizer,
     policies: dict[str, Policy],
     on_serving: OnServing,
-) -> Supervisor:
-    load = Load(checkpoint.folder, settings.device, settings.dtype, settings.num_threads)
+) -> EnginePool:
+    async def devices() -> Sequence[str]:
+        return await asyncio.to_thread(find_devices, settings.devices)
 
     async def check(engine: Engine) -> None:
         if settings.check_canary:
             policy = policies[settings.default_policy]
             await check_canaries(engine, tokenizer, checkpoint, policy, settings.min_label_mass)
 
-    return Supervisor(partial(EngineProcess.start, load), check, on_serving)
+    def supervise(device: str, report: OnServing) -> Supervisor:
+        load = Load(checkpoint.folder, device, settings.dtype, settings.num_threads)
+        return Supervisor(partial(EngineProcess.start, load), check, report)
+
+    return EnginePool(devices, supervise, on_serving)
 
 
 def _server_info(guard: Guard, settings: Settings, digest: "asyncio.Task[str]") -> ServerInfo:

@@ -20,6 +20,7 @@ from guard_service.config import Settings, read_settings
 from guard_service.doctor import Level, examine
 from guard_service.engine.checkpoint import find_window, models_folder
 from guard_service.engine.download import pull as download
+from guard_service.engine.entry import Caller, Lane
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.pipeline import Check
@@ -42,7 +43,7 @@ out = Console(soft_wrap=True)
 Model = Annotated[
     str | None, typer.Option(help="Checkpoint folder; default: the embedded guard-tiny.")
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Devices = Annotated[str | None, typer.Option(help="auto, cpu, cuda, or cuda:0,cuda:1,...")]
 Policies = Annotated[Path | None, typer.Option(help="Folder of policy files (*.toml).")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
@@ -60,7 +61,7 @@ def serve(
     host: Annotated[str | None, typer.Option()] = None,
     port: Annotated[int | None, typer.Option()] = None,
     model: Model = None,
-    device: Device = None,
+    devices: Devices = None,
     policies: Policies = None,
     default_policy: Annotated[str | None, typer.Option()] = None,
     database_url: Annotated[str | None, typer.Option()] = None,
@@ -82,7 +83,7 @@ def check(
     ] = None,
     policy: Annotated[str, typer.Option(help="Policy id.")] = "",
     model: Model = None,
-    device: Device = None,
+    devices: Devices = None,
     policies: Policies = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +91,7 @@ def check(
     messages = [{"role": "user", "content": sys.stdin.read() if text == "-" else text}]
     if response is not None:
         messages.append({"role": "assistant", "content": response})
-    settings = _private(model=model, device=device, policies=policies)
+    settings = _private(model=model, devices=devices, policies=policies)
     moderation = asyncio.run(_check(settings, server, messages, policy))
     if as_json:
         out.print_json(json.dumps(asdict(moderation), default=_plain))
@@ -127,13 +128,13 @@ def prompt(
 def evaluate_files(
     files: Annotated[list[Path], typer.Argument(help="Labelled rows as JSON lines.")],
     model: Model = None,
-    device: Device = None,
+    devices: Devices = None,
     policies: Policies = None,
     policy: Annotated[str, typer.Option(help="Policy id.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """F1, AUPRC and FPR per file, role and category, for rows whose truth is known."""
-    settings = _private(model=model, device=device, policies=policies)
+    settings = _private(model=model, devices=devices, policies=policies)
     judged = asyncio.run(_judge_files(settings, files, policy))
     tables = {path.name: evaluate(rows) for path, rows in judged.items()}
     if as_json:
@@ -157,10 +158,10 @@ def pull(
 
 @commands.command()
 def doctor(
-    model: Model = None, device: Device = None, policies: Policies = None, as_json: AsJson = False
+    model: Model = None, devices: Devices = None, policies: Policies = None, as_json: AsJson = False
 ) -> None:
     """Say what would stop this machine from serving a model. Exit status 1 if something would."""
-    findings = examine(read_settings(model=model, device=device, policies=policies))
+    findings = examine(read_settings(model=model, devices=devices, policies=policies))
     if as_json:
         out.print_json(json.dumps([asdict(finding) for finding in findings], default=_plain))
     else:
@@ -219,7 +220,12 @@ async def _judge_files(
         async def judge(row: Any) -> Judged:
             async with places:
                 outcome = await guard.pipeline.moderate(
-                    Check(row.conversation, policy=policy, on_unavailable=OnUnavailable.ERROR)
+                    Check(
+                        row.conversation,
+                        policy=policy,
+                        on_unavailable=OnUnavailable.ERROR,
+                        caller=Caller(Lane.BULK),
+                    )
                 )
             assert outcome.verdict is not None, "This is a bug: no verdict and no error."
             verdict = outcome.verdict

@@ -20,6 +20,7 @@ from pydantic_settings import (
 from guard_service.errors import SettingsInvalid
 
 Positive = Annotated[int, Field(gt=0)]
+PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prompt
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 _PREFIX = "GUARD_"
@@ -34,7 +35,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 50051  # 0: any free one
 
     model: str = "guard-tiny"  # a checkpoint folder, or the embedded development model
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    # One engine on each: "cuda:0,cuda:1"; auto: every GPU, or the CPU.
+    devices: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?(,cuda:\d+)*)$")] = "auto"
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     num_threads: Positive | None = None  # of torch on a CPU; None: one per core
     max_window_tokens: Positive | None = None  # None: what the model was made for
@@ -49,9 +51,11 @@ class Settings(BaseSettings):
     max_messages: Positive = 1000
     max_conversation_bytes: Positive = 256 * 1024
     max_concurrent_requests: Positive = 512
-    max_batch_tokens: Positive = 4096
+    max_batch_tokens: PassTokens = 1024
+    max_bulk_batch_tokens: PassTokens = 2048  # where no interactive call waits or is expected
     max_batch_requests: Positive = 64
     max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    reading_cache_mb: Annotated[int, Field(ge=0)] = 0  # of readings, each for its caller alone
 
     lame_duck_s: Seconds = 0.5  # still answering while balancers see NOT_SERVING
     drain_s: Seconds = 10.0  # for what is in flight, after that

@@ -83,20 +83,26 @@ def _check_torch(machine: Machine) -> Finding:
 
 
 def _check_device(settings: Settings, machine: Machine) -> Finding:
-    gpu = _gpu(settings, machine)
-    if gpu is None and settings.device.startswith("cuda"):
-        detail = f"{settings.device}: torch {machine.torch} sees {len(machine.gpus)} GPUs"
+    gpus = _gpus(settings, machine)
+    if None in gpus:
+        detail = f"{settings.devices}: torch {machine.torch} sees {len(machine.gpus)} GPUs"
         advice = "a torch for CPUs sees none (pytorch.org); else nvidia-smi, CUDA_VISIBLE_DEVICES"
         return _fail("device", detail, advice)
-    return _ok("device", gpu.name if gpu else "CPU")
+    return _ok("device", ", ".join(gpu.name for gpu in gpus if gpu) or "CPU")
+
+
+def _gpus(settings: Settings, machine: Machine) -> list[Gpu | None]:
+    """The GPUs that engines would take, None for one that is not there; empty: the CPU."""
+    if settings.devices in ("auto", "cpu"):
+        return list(machine.gpus) if settings.devices == "auto" else []
+    numbers = [int(device.partition(":")[2] or 0) for device in settings.devices.split(",")]
+    return [machine.gpus[n] if n < len(machine.gpus) else None for n in numbers]
 
 
 def _gpu(settings: Settings, machine: Machine) -> Gpu | None:
-    """The GPU that the engine would take; None: it runs on the CPU, or not at all."""
-    if settings.device == "cpu":
-        return None
-    number = int(settings.device.partition(":")[2] or 0)
-    return machine.gpus[number] if number < len(machine.gpus) else None
+    """The GPU with the least room; None: the CPU."""
+    gpus = [gpu for gpu in _gpus(settings, machine) if gpu]
+    return min(gpus, key=lambda gpu: gpu.free_bytes, default=None)
 
 
 def _check_model(settings: Settings) -> Finding:
@@ -161,8 +167,9 @@ def _workspace(settings: Settings, checkpoint: Checkpoint, size: int) -> int:
     heads = config.get("num_key_value_heads") or heads
     keys_values = config["num_hidden_layers"] * 2 * head_width * heads
     activations = 3 * config["intermediate_size"] + 8 * width
-    # A window that alone is over the budget of a batch goes alone.
-    num_tokens = max(settings.max_batch_tokens, window_tokens(settings, checkpoint))
+    # The beginning of a window that goes in pieces is held until its end.
+    num_pass = max(settings.max_batch_tokens, settings.max_bulk_batch_tokens)
+    num_tokens = max(num_pass, window_tokens(settings, checkpoint))
     num_prefix = settings.max_batch_requests * _PREFIX_TOKENS  # each prompt has a copy of it
     numbers = num_tokens * (keys_values + activations) + num_prefix * keys_values
     return int(numbers * size) + _FIXED_BYTES

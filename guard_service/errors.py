@@ -7,6 +7,7 @@ GuardError
 │   └── PolicyUnknown
 ├── Overloaded              try again later
 ├── Unavailable             we cannot do it now
+│   ├── DeadlineExceeded
 │   ├── EngineUnavailable
 │   └── StoreUnavailable
 ├── ReadingRejected         the model's output cannot be trusted
@@ -66,6 +67,10 @@ class Overloaded(GuardError):
 
 class Unavailable(GuardError):
     """The service cannot answer now."""
+
+
+class DeadlineExceeded(Unavailable):
+    """The call would not be answered before its deadline, so it is not begun."""
 
 
 class EngineUnavailable(Unavailable):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from guard_service.conversation import Conversation, Limits, check_conversation
 from guard_service.decision import Decision, decide
-from guard_service.engine.batcher import Answer
+from guard_service.engine.entry import ANYONE, Answer, Caller
 from guard_service.engine.window import Coverage
 from guard_service.errors import (
     InvalidRequest,
@@ -41,6 +41,7 @@ class Check:
     policy: str = ""
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    caller: Caller = ANYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class PromptBuilder(Protocol):
 
 
 class PromptReader(Protocol):
-    async def read(self, prompts: Sequence[Prompt]) -> list[Answer]: ...
+    async def read(self, prompts: Sequence[Prompt], caller: Caller) -> list[Answer]: ...
 
 
 class ReviewFeed(Protocol):
@@ -109,7 +110,7 @@ class Pipeline:
             prompts, coverage = await asyncio.to_thread(
                 self.tokenizer.prompts, check.conversation, policy
             )
-            answers = await self.reader.read(prompts)
+            answers = await self.reader.read(prompts, check.caller)
             readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
             verdict = read_verdict(readings, policy)
             decision = decide(verdict, policy, request_id)

@@ -37,7 +37,7 @@ def test_check_tells_its_verdict_by_the_exit_status(
 
 
 def test_an_error_is_one_line_and_exit_status_1(tmp_path: Path) -> None:
-    for arguments in (["check", " "], ["serve", "--model", "nowhere"], ["serve", "--device", "x"]):
+    for arguments in (["check", " "], ["serve", "--model", "nowhere"], ["serve", "--devices", "x"]):
         failed = guard(*arguments, folder=tmp_path)
         assert failed.returncode == 1
         last = failed.stderr.strip().splitlines()[-1]

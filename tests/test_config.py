@@ -28,12 +28,12 @@ def test_another_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_every_problem_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "guard.toml").write_text('prot = 1\ndevice = "tpu"\n')
+    (tmp_path / "guard.toml").write_text('prot = 1\ndevices = "tpu"\n')
     monkeypatch.setenv("GUARD_PORT", "70000")
     monkeypatch.setenv("GUARD_MODLE", "x")
     with pytest.raises(SettingsInvalid) as error:
         read_settings(max_messages=0)
-    for name in ("prot", "device", "port", "GUARD_MODLE", "max_messages"):
+    for name in ("prot", "devices", "port", "GUARD_MODLE", "max_messages"):
         assert name in str(error.value)
 
 

@@ -82,11 +82,11 @@ def test_an_h200_serves_the_real_model_and_nothing_is_written(
     ("machine", "changes", "level", "detail"),
     [
         (on(SMALL), {}, Level.FAIL, "15.0 GiB of weights"),
-        (on(SMALL, H200), {"device": "cuda:1"}, Level.OK, "15.0 GiB of weights"),
+        (on(SMALL, H200), {"devices": "cuda:1"}, Level.OK, "15.0 GiB of weights"),
         (on(replace(H200, free_bytes=16 * GIB)), {}, Level.WARN, "16.0 GiB free"),
         (on(H200), {"max_batch_tokens": 2**20}, Level.WARN, "15.0 GiB of weights"),
         (on(H200), {"dtype": "float32"}, Level.OK, "29.9 GiB of weights"),
-        (on(H200), {"device": "cpu"}, Level.WARN, "29.9 GiB of weights"),
+        (on(H200), {"devices": "cpu"}, Level.WARN, "29.9 GiB of weights"),
         (CPU, {}, Level.WARN, "64.0 GiB free on the CPU"),
         (CPU, {"dtype": "bfloat16"}, Level.WARN, "15.0 GiB of weights"),
         (replace(CPU, ram_bytes=16 * GIB), {}, Level.FAIL, "29.9 GiB of weights"),
@@ -103,7 +103,7 @@ def test_weights_and_workspace_are_held_against_what_is_free(
 def test_a_gpu_that_is_asked_for_and_missing_fails(
     settings: Settings, device: str, machine: Machine
 ) -> None:
-    findings = found(settings, machine, device=device)
+    findings = found(settings, machine, devices=device)
     assert findings["device"].level is Level.FAIL
     assert findings["device"].detail == (
         f"{device}: torch {machine.torch} sees {len(machine.gpus)} GPUs"

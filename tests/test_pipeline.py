@@ -9,7 +9,7 @@ from scripted import prompt
 
 from guard_service.conversation import Conversation, Limits
 from guard_service.decision import ReviewReason
-from guard_service.engine.batcher import Answer
+from guard_service.engine.entry import Answer, Caller
 from guard_service.engine.window import Coverage
 from guard_service.errors import (
     ConversationTooLong,
@@ -41,7 +41,7 @@ class Reader:
     def __init__(self, *readings: Reading, error: Exception | None = None) -> None:
         self._readings, self._error = readings, error
 
-    async def read(self, prompts: Sequence[Prompt]) -> list[Answer]:
+    async def read(self, prompts: Sequence[Prompt], caller: Caller) -> list[Answer]:
         if self._error:
             raise self._error
         return [Answer(reading, 1.0, 2.0, 3) for reading in self._readings]

@@ -4,8 +4,11 @@ gRPC's own deserialiser would run outside the handler and answer UNKNOWN, with t
 internal class, to bytes that do not parse.
 """
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -19,12 +22,20 @@ Write = Callable[[Message], Awaitable[None]]
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, and until when, on the event loop's clock."""
+
+    peer: str
+    deadline_s: float
+
+
 def unary(
-    kind: type[Request], method: Callable[[Request], Awaitable[Message]]
+    kind: type[Request], method: Callable[[Request, Call], Awaitable[Message]]
 ) -> "grpc.RpcMethodHandler[bytes, Message]":
     async def handle(payload: bytes, context: Context) -> Message | None:
         try:
-            return await method(parse(kind, payload))
+            return await method(parse(kind, payload), _call(context))
         except Exception as error:
             await abort(context, error)
             return None
@@ -33,7 +44,7 @@ def unary(
 
 
 def stream(
-    method: Callable[[AsyncIterator[bytes], Write], Awaitable[None]],
+    method: Callable[[AsyncIterator[bytes], Write, Call], Awaitable[None]],
 ) -> "grpc.RpcMethodHandler[bytes, Message]":
     """`method` gets unparsed requests, so that a bad one can be answered alone, and a `write`."""
 
@@ -44,11 +55,18 @@ def stream(
                 await context.write(message)
 
         try:
-            await method(payloads, write)
+            await method(payloads, write, _call(context))
         except Exception as error:
             await abort(context, error)
 
     return grpc.stream_stream_rpc_method_handler(handle, None, _serialize)
+
+
+def _call(context: Context) -> Call:
+    seconds_left = context.time_remaining()
+    now_s = asyncio.get_running_loop().time()
+    peer = context.peer().rpartition(":")[0]  # a client's next connection has another port
+    return Call(peer, math.inf if seconds_left is None else now_s + seconds_left)
 
 
 def _serialize(message: Message) -> bytes:

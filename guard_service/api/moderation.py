@@ -3,13 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 
 from guard_service.api import handler
 from guard_service.api.admission import Door
-from guard_service.api.handler import Write
+from guard_service.api.handler import Call, Write
 from guard_service.api.reply import (
     ServerInfo,
     info_message,
@@ -18,6 +18,7 @@ from guard_service.api.reply import (
 )
 from guard_service.api.request import check_from_request, page_offset, page_size, parse
 from guard_service.api.status import to_status
+from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
 from guard_service.v1 import moderation_pb2 as pb
@@ -43,22 +44,26 @@ class ModerationService:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def moderate(self, request: pb.ModerateRequest) -> pb.ModerateResponse:
+    async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
+        caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=call.deadline_s)
         async with self.door.interactive():
-            return await self._moderate(request)
+            return await self._moderate(request, caller)
 
-    async def moderate_batch(self, payloads: AsyncIterator[bytes], write: Write) -> None:
+    async def moderate_batch(
+        self, payloads: AsyncIterator[bytes], write: Write, call: Call
+    ) -> None:
         """Judge items side by side and write each answer as it is ready.
 
         A client that does not read its answers stops being read itself: the items in flight hold
         their places until they are written.
         """
+        caller = Caller(Lane.BULK, call.peer, deadline_s=call.deadline_s)
         places = asyncio.Semaphore(_MAX_STREAM_ITEMS)
         writing = asyncio.Lock()
 
         async def answer(index: int, payload: bytes) -> None:
             try:
-                response = await self._answer_item(index, payload)
+                response = await self._answer_item(index, payload, caller)
                 async with writing:
                     await write(response)
             finally:
@@ -71,7 +76,9 @@ class ModerationService:
                 group.create_task(answer(index, payload))
                 index += 1
 
-    async def list_policies(self, request: pb.ListPoliciesRequest) -> pb.ListPoliciesResponse:
+    async def list_policies(
+        self, request: pb.ListPoliciesRequest, _: Call
+    ) -> pb.ListPoliciesResponse:
         start, size = page_offset(request.page_token), page_size(request.page_size, 100, 100)
         policies = [self.pipeline.policies[name] for name in sorted(self.pipeline.policies)]
         end = start + size
@@ -81,14 +88,18 @@ class ModerationService:
             default_policy=self.pipeline.default_policy,
         )
 
-    async def get_server_info(self, _: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:
+    async def get_server_info(
+        self, _: pb.GetServerInfoRequest, __: Call
+    ) -> pb.GetServerInfoResponse:
         return info_message(self.info())
 
-    async def _moderate(self, request: pb.ModerateRequest) -> pb.ModerateResponse:
-        check = check_from_request(request, self.pipeline.limits)
+    async def _moderate(self, request: pb.ModerateRequest, caller: Caller) -> pb.ModerateResponse:
+        check = replace(check_from_request(request, self.pipeline.limits), caller=caller)
         return response_from_outcome(await self.pipeline.moderate(check))
 
-    async def _answer_item(self, index: int, payload: bytes) -> pb.ModerateBatchResponse:
+    async def _answer_item(
+        self, index: int, payload: bytes, caller: Caller
+    ) -> pb.ModerateBatchResponse:
         """The answer to one item of a stream, or its error."""
         answer = pb.ModerateBatchResponse(index=index)
         try:
@@ -98,7 +109,7 @@ class ModerationService:
             item.request.request_id = item.request.request_id or uuid.uuid4().hex
             answer.request_id = item.request.request_id
             async with self.door.bulk():
-                answer.response.CopyFrom(await self._moderate(item.request))
+                answer.response.CopyFrom(await self._moderate(item.request, caller))
         except Exception as error:
             answer.error.CopyFrom(to_status(error))
         return answer

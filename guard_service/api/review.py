@@ -21,7 +21,9 @@ class ReviewService:
         methods = {"ListReviewItems": handler.unary(pb.ListReviewItemsRequest, self.list_items)}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def list_items(self, request: pb.ListReviewItemsRequest) -> pb.ListReviewItemsResponse:
+    async def list_items(
+        self, request: pb.ListReviewItemsRequest, _: handler.Call
+    ) -> pb.ListReviewItemsResponse:
         cursor = page_offset(request.page_token) or None
         page = await self.store.list_items(page_size(request.page_size, 50, 500), cursor)
         return pb.ListReviewItemsResponse(

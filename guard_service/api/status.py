@@ -21,6 +21,7 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.PolicyUnknown, grpc.StatusCode.INVALID_ARGUMENT, "POLICY_UNKNOWN"),
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    (errors.DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_UNMET"),
     (errors.EngineUnavailable, grpc.StatusCode.UNAVAILABLE, "ENGINE_UNAVAILABLE"),
     (errors.StoreUnavailable, grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE"),
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),

@@ -1,4 +1,4 @@
-"""Forms micro-batches from what callers bring. Plain Python: handed the engine, imports no torch.
+"""Between callers and engines: takes prompts in, hands out passes, answers. Imports no torch.
 
 A prompt that was taken in gets exactly one reading or one error. Callers that left are dropped
 before the model sees them.
@@ -6,133 +6,174 @@ before the model sees them.
 
 import asyncio
 import logging
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 
+from guard_service.engine.backlog import Backlog
+from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry
 from guard_service.engine.message import BatchRead
-from guard_service.errors import EngineUnavailable, GuardError
+from guard_service.engine.reuse import Reuse
+from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
+from guard_service.engine.supervisor import Engine
+from guard_service.errors import DeadlineExceeded, EngineUnavailable, GuardError
 from guard_service.prompt import Prompt
-from guard_service.verdict import Reading
 
 log = logging.getLogger(__name__)
 
-ReadBatch = Callable[[Sequence[Prompt]], Awaitable[BatchRead]]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    # Longest prompt times number of prompts, without the prefix, which is not computed again.
-    max_batch_tokens: int = 4096
-    max_batch_requests: int = 64
-    max_wait_ms: float = 2.0  # how long an idle engine waits for company
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A reading, and how it came about."""
-
-    reading: Reading
-    queue_ms: float
-    inference_ms: float
-    batch_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    prompt: Prompt
-    answer: "asyncio.Future[Answer]"
-    since: float = field(default_factory=time.monotonic)
-
 
 class Batcher:
-    def __init__(self, read_batch: ReadBatch, limits: BatchLimits) -> None:
-        self._read_batch = read_batch
-        self._limits = limits
-        self._queue: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        engines: Callable[[], Sequence[Engine]],
+        limits: BatchLimits,
+        reuse: Reuse | None = None,
+    ) -> None:
+        self._engines = engines
+        self._max_wait_s = limits.max_wait_ms / 1000
+        self._reuse = reuse or Reuse()
+        self._scheduler = Scheduler(limits)
+        self._backlogs: dict[Engine, Backlog] = {}
+        self._keys, self._numbers = count(), count()
+        self._company_s = 0.0  # until then an idle engine waits for company
+        self._changed = asyncio.Event()
+        self._run_task: asyncio.Task[None] | None = None
+        self._passes: dict[asyncio.Task[None], Pass] = {}
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._run_task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Stop reading; whoever still waits gets EngineUnavailable."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        _fail(self._queue, EngineUnavailable("the server is stopping"))
-        self._queue.clear()
+        passes = dict(self._passes)
+        tasks = [*passes, *([self._run_task] if self._run_task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        under_way = [entry for formed in passes.values() for entry in formed.entries]
+        _fail(under_way + self._scheduler.clear(), EngineUnavailable("the server is stopping"))
 
-    async def read(self, prompts: Sequence[Prompt]) -> list[Answer]:
+    async def read(self, prompts: Sequence[Prompt], caller: Caller = ANYONE) -> list[Answer]:
         """One answer for each prompt, in order; cancelling it takes them all back."""
+        self._refuse_late(prompts, caller)
+        answers = [self._ask(prompt, caller) for prompt in prompts]
+        self._changed.set()
+        try:
+            return await asyncio.gather(*answers)
+        finally:
+            for answer in answers:  # where one failed, the others are of no use
+                answer.cancel()
+
+    def _refuse_late(self, prompts: Sequence[Prompt], caller: Caller) -> None:
+        """Nothing is begun that could not end in time even on an engine with nothing else to do."""
+        longest = max((len(prompt.ids) for prompt in prompts), default=0)
+        quickest_s = min((b.predict_s(longest) for b in self._usable()), default=0.0)
+        if asyncio.get_running_loop().time() + quickest_s > caller.deadline_s:
+            raise DeadlineExceeded
+
+    def _ask(self, prompt: Prompt, caller: Caller) -> "asyncio.Future[Answer]":
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(prompt, loop.create_future()) for prompt in prompts]
-        self._queue.extend(waiting)
-        self._arrived.set()
-        return await asyncio.gather(*(entry.answer for entry in waiting))
+        asker = Asker(loop.create_future(), loop.time(), caller.deadline_s)
+        digest = self._reuse.digest(prompt, caller)
+        if reading := self._reuse.find(digest, prompt.list_above):
+            asker.answer.set_result(Answer(reading, 0.0, 0.0, 0))
+        elif entry := self._reuse.find_entry(caller.lane, digest, prompt.list_above):
+            entry.askers.append(asker)
+        else:
+            self._push(Entry(next(self._keys), digest, prompt, caller, asker.since_s, [asker]))
+        return asker.answer
+
+    def _push(self, entry: Entry) -> None:
+        if not self._scheduler.num_waiting:
+            self._company_s = entry.since_s + self._max_wait_s
+        self._reuse.share(entry)
+        self._scheduler.push(entry)
 
     async def _run(self) -> None:
         while True:
-            await self._arrived.wait()
-            await self._wait_for_company()
-            if batch := self._take():
-                await self._read(batch)
-
-    async def _wait_for_company(self) -> None:
-        deadline = self._queue[0].since + self._limits.max_wait_ms / 1000
-        while (wait_s := deadline - time.monotonic()) > 0 and not self._is_full():
-            self._arrived.clear()
+            self._changed.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), wait_s)
+                again_s = self._dispatch()
+            except Exception:  # a bug must not take the batcher, and so everyone after, with it
+                log.exception("no pass was formed", extra={"action": "batch_failed"})
+                _fail(self._scheduler.clear(), EngineUnavailable())
+                continue
+            try:
+                async with asyncio.timeout_at(None if math.isinf(again_s) else again_s):
+                    await self._changed.wait()
             except TimeoutError:
-                return
+                pass
 
-    def _is_full(self) -> bool:
-        if len(self._queue) >= self._limits.max_batch_requests:
-            return True
-        longest = max(len(entry.prompt.ids) for entry in self._queue)
-        return longest * len(self._queue) >= self._limits.max_batch_tokens
+    def _dispatch(self) -> float:
+        """Hand out every pass that can be; when to try again if nothing changes before."""
+        self._meet_engines()
+        again_s = math.inf
+        for backlog in sorted(self._usable(), key=lambda b: b.end_s):  # the least loaded first
+            while self._scheduler.num_waiting:
+                ready_s = self._ready_s(backlog)
+                if ready_s > asyncio.get_running_loop().time():
+                    again_s = min(again_s, ready_s)
+                    break
+                if not self._hand_out(backlog):
+                    break
+        return again_s
 
-    def _take(self) -> list[_Waiting]:
-        """The next batch in order of arrival; one that alone is over the budget goes alone."""
-        batch: list[_Waiting] = []
-        longest = 0
-        while self._queue and len(batch) < self._limits.max_batch_requests:
-            entry = self._queue[0]
-            longest = max(longest, len(entry.prompt.ids))
-            if batch and longest * (len(batch) + 1) > self._limits.max_batch_tokens:
-                break
-            self._queue.popleft()
-            if not entry.answer.done():
-                batch.append(entry)
-        if not self._queue:
-            self._arrived.clear()
-        else:
-            self._arrived.set()
-        return batch
+    def _ready_s(self, backlog: Backlog) -> float:
+        if backlog.is_idle and not self._scheduler.is_full:
+            return self._company_s
+        return backlog.ready_s
 
-    async def _read(self, batch: Sequence[_Waiting]) -> None:
-        started = time.monotonic()
+    def _hand_out(self, backlog: Backlog) -> bool:
+        """Form the engine's next pass; False if nothing that waits is for it."""
+        formed = self._scheduler.next_pass(backlog.number, backlog.end_s, backlog.predict_s)
+        _fail(formed.late, DeadlineExceeded())
+        if formed.pieces:
+            backlog.begin(formed.num_tokens)
+            task = asyncio.create_task(self._read(backlog, formed))
+            self._passes[task] = formed
+            task.add_done_callback(self._passes.pop)
+        return bool(formed.pieces or formed.late)
+
+    def _usable(self) -> list[Backlog]:
+        return [backlog for backlog in self._backlogs.values() if not backlog.is_broken]
+
+    def _meet_engines(self) -> None:
+        """Follow the engines that come and go; without any, nobody is left waiting."""
+        serving = self._engines()
+        for engine in self._backlogs.keys() - set(serving):
+            self._lose(self._backlogs.pop(engine))
+        for engine in serving:
+            if engine not in self._backlogs:
+                self._backlogs[engine] = Backlog(engine, next(self._numbers))
+        if not self._usable():
+            _fail(self._scheduler.clear(), EngineUnavailable())
+
+    def _lose(self, backlog: Backlog) -> None:
+        _fail(self._scheduler.lose(backlog.number), EngineUnavailable("the engine process died"))
+
+    async def _read(self, backlog: Backlog, formed: Pass) -> None:
         try:
-            read = await self._read_batch([entry.prompt for entry in batch])
+            _answer(await backlog.read(formed.batch), formed, self._reuse)
         except GuardError as error:
-            return _fail(batch, error)
-        except asyncio.CancelledError:
-            _fail(batch, EngineUnavailable("the server is stopping"))
-            raise
-        except Exception:  # a bug must not take the batcher, and so everyone after, with it
+            _fail(formed.entries, error)
+            self._lose(backlog)
+        except Exception:  # as in _run
             log.exception("batch failed", extra={"action": "batch_failed"})
-            return _fail(batch, EngineUnavailable())
-        for entry, reading in zip(batch, read.readings, strict=True):
-            if not entry.answer.done():
-                queue_ms = (started - entry.since) * 1000
-                answer = Answer(reading, queue_ms, read.inference_ms, len(batch))
-                entry.answer.set_result(answer)
+            _fail(formed.entries, EngineUnavailable())
+        finally:
+            self._changed.set()
 
 
-def _fail(entries: Iterable[_Waiting], error: GuardError) -> None:
+def _answer(read: BatchRead, formed: Pass, reuse: Reuse) -> None:
+    readings = iter(read.readings)
+    for piece, entry in zip(formed.pieces, formed.entries, strict=True):
+        entry.inference_ms += read.inference_ms
+        if piece.is_last:
+            reading = next(readings)
+            reuse.keep(entry, reading)
+            entry.finish(reading, len(formed.pieces))
+
+
+def _fail(entries: Iterable[Entry], error: GuardError) -> None:
     for entry in entries:
-        if not entry.answer.done():
-            entry.answer.set_exception(error)
+        entry.fail(error)

@@ -2,6 +2,7 @@
 
 from guard_service.conversation import Conversation, Message
 from guard_service.engine.checkpoint import Checkpoint
+from guard_service.engine.message import Batch, Piece
 from guard_service.engine.supervisor import Engine
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CanaryFailed, ReadingRejected
@@ -19,7 +20,12 @@ async def check_canaries(
     """Read the checkpoint's canaries; CanaryFailed names the first that reads wrongly."""
     conversations = [Conversation((Message(c.role, c.text),)) for c in checkpoint.canaries]
     prompts = [tokenizer.prompts(conversation, policy)[0][0] for conversation in conversations]
-    read = await engine.read(prompts)
+    # Numbers from 0 on belong to the prompts of callers.
+    pieces = [
+        Piece(-number, prompt.prefix, prompt.ids, list_above=prompt.list_above)
+        for number, prompt in enumerate(prompts, 1)
+    ]
+    read = await engine.read(Batch(tuple(pieces)))
     for number, (canary, reading) in enumerate(
         zip(checkpoint.canaries, read.readings, strict=True), 1
     ):

@@ -39,6 +39,15 @@ def look(command: Sequence[str] = _PROBE) -> Machine:
     return Machine(found.get("torch", ""), gpus, available_memory(), found.get("error", ""))
 
 
+def find_devices(asked: str) -> tuple[str, ...]:
+    """One device for each engine: those asked for, or every GPU, or the CPU."""
+    if asked != "auto":
+        return tuple(asked.split(","))
+    if not Path("/dev/nvidiactl").exists():
+        return ("auto",)  # without a driver there is nothing to ask torch, which takes seconds
+    return tuple(f"cuda:{number}" for number in range(len(look().gpus))) or ("cpu",)
+
+
 def available_memory(root: Path = Path("/")) -> int:
     """Bytes of RAM: what is free on the machine, or the container's limit if that is less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]

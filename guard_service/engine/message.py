@@ -6,11 +6,11 @@ Both ends are ours and of one version, so pickle is safe here; nothing else is e
 import pickle
 import struct
 from asyncio import StreamReader
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from guard_service.prompt import Prompt
+from guard_service.prompt import Prefix
 from guard_service.verdict import Reading
 
 
@@ -36,15 +36,29 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """To the engine: read these prompts together."""
+class Piece:
+    """Part of one prompt for one pass; the piece that ends it gets the reading."""
 
-    prompts: tuple[Prompt, ...]
+    key: int  # the prompt's number, used once in the life of an engine process
+    prefix: Prefix
+    ids: tuple[int, ...] = field(
+        repr=False
+    )  # these tokens follow the pieces of the same key before
+    is_last: bool = True
+    list_above: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """To the engine: one pass over these pieces. `forgotten`: keys whose earlier pieces may go."""
+
+    pieces: tuple[Piece, ...]
+    forgotten: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRead:
-    """One reading for each prompt, in order."""
+    """One reading for each piece that is the last of its prompt, in order."""
 
     readings: tuple[Reading, ...]
     inference_ms: float

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Sequence
 
 from guard_service.engine.message import (
     Batch,
@@ -16,11 +15,10 @@ from guard_service.engine.message import (
     receive,
 )
 from guard_service.errors import CheckpointRefused, EngineUnavailable
-from guard_service.prompt import Prompt
 
 
 class EngineProcess:
-    """A running engine. Not for concurrent use: one batch at a time."""
+    """A running engine. Batches may be under way at once; it reads them in order."""
 
     def __init__(
         self,
@@ -32,6 +30,7 @@ class EngineProcess:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._turn = asyncio.Lock()  # first come, first answered, as the engine does
         self.loaded = loaded
 
     @classmethod
@@ -53,12 +52,15 @@ class EngineProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def read(self, prompts: Sequence[Prompt]) -> BatchRead:
+    async def read(self, batch: Batch) -> BatchRead:
         """Read a batch; EngineUnavailable if the process fails or dies meanwhile."""
-        answer = await _ask(self._reader, self._writer, Batch(tuple(prompts)))
+        self._writer.write(frame(batch))
+        async with self._turn:
+            answer = await _receive(self._reader, self._writer)
         if isinstance(answer, BatchFailed):
             raise EngineUnavailable(f"the engine failed: {answer.problem}")
-        if not isinstance(answer, BatchRead) or len(answer.readings) != len(prompts):
+        num_readings = sum(piece.is_last for piece in batch.pieces)
+        if not isinstance(answer, BatchRead) or len(answer.readings) != num_readings:
             self._process.kill()
             raise EngineUnavailable("the engine answered out of turn")
         return answer
@@ -83,18 +85,16 @@ async def _spawn(theirs: socket.socket) -> asyncio.subprocess.Process:
 
 
 async def _load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load: Load) -> Loaded:
-    answer = await _ask(reader, writer, load)
+    writer.write(frame(load))
+    answer = await _receive(reader, writer)
     if isinstance(answer, LoadFailed):
         raise CheckpointRefused(answer.problem)
     assert isinstance(answer, Loaded), "This is a bug: the engine answered out of turn."
     return answer
 
 
-async def _ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: object
-) -> object:
+async def _receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> object:
     try:
-        writer.write(frame(message))
         await writer.drain()
         return await receive(reader)
     except (asyncio.IncompleteReadError, OSError):

@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from guard_service.engine.message import BatchRead, Loaded
-from guard_service.errors import EngineUnavailable, GuardError
-from guard_service.prompt import Prompt
+from guard_service.engine.message import Batch, BatchRead, Loaded
+from guard_service.errors import GuardError
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +23,14 @@ class Engine(Protocol):
 
     @property
     def pid(self) -> int: ...
-    async def read(self, prompts: Sequence[Prompt]) -> BatchRead: ...
+    async def read(self, batch: Batch) -> BatchRead: ...
     async def wait_dead(self) -> int: ...
     async def stop(self) -> None: ...
 
 
 StartEngine = Callable[[], Awaitable[Engine]]
 CheckEngine = Callable[[Engine], Awaitable[None]]
+OnServing = Callable[[bool], Awaitable[None]]
 
 
 class Supervisor:
@@ -40,12 +40,12 @@ class Supervisor:
         self,
         start: StartEngine,
         check: CheckEngine,
-        on_serving: Callable[[bool], Awaitable[None]],
+        on_serving: OnServing,
     ) -> None:
         self._start = start
         self._check = check
         self._on_serving = on_serving
-        self._engine: Engine | None = None
+        self.engine: Engine | None = None  # that serves
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -53,28 +53,17 @@ class Supervisor:
         engine = await self._serve()
         self._watch = asyncio.create_task(self._keep_alive(engine))
 
+    def start_again(self) -> None:
+        """Keep trying, after a start that failed."""
+        self._watch = asyncio.create_task(self._keep_alive(None))
+
     async def stop(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        if self._engine is not None:
-            await self._engine.stop()
-        self._engine = None
-
-    @property
-    def loaded(self) -> Loaded | None:
-        """What the serving engine runs on; None while there is none."""
-        return self._engine.loaded if self._engine else None
-
-    @property
-    def pid(self) -> int | None:
-        return self._engine.pid if self._engine else None
-
-    async def read(self, prompts: Sequence[Prompt]) -> BatchRead:
-        """Read a batch with the serving engine; EngineUnavailable at once if there is none."""
-        if self._engine is None:
-            raise EngineUnavailable
-        return await self._engine.read(prompts)
+        if self.engine is not None:
+            await self.engine.stop()
+        self.engine = None
 
     async def _serve(self) -> Engine:
         engine = await self._start()
@@ -83,21 +72,22 @@ class Supervisor:
         except BaseException:
             await engine.stop()
             raise
-        self._engine = engine
+        self.engine = engine
         log.info("engine is serving", extra={"action": "engine_serving", "pid": engine.pid})
         await self._on_serving(True)
         return engine
 
-    async def _keep_alive(self, engine: Engine) -> None:
+    async def _keep_alive(self, engine: Engine | None) -> None:
         backoff_s = _MIN_BACKOFF_S
         while True:
-            since = time.monotonic()
-            code = await engine.wait_dead()
-            self._engine = None
-            await self._on_serving(False)
-            log.error("engine died", extra={"action": "engine_died", "exit_code": code})
-            if time.monotonic() - since > _HEALTHY_AFTER_S:
-                backoff_s = _MIN_BACKOFF_S
+            if engine is not None:
+                since = time.monotonic()
+                code = await engine.wait_dead()
+                self.engine = None
+                await self._on_serving(False)
+                log.error("engine died", extra={"action": "engine_died", "exit_code": code})
+                if time.monotonic() - since > _HEALTHY_AFTER_S:
+                    backoff_s = _MIN_BACKOFF_S
             engine, backoff_s = await self._restart(backoff_s)
 
     async def _restart(self, backoff_s: float) -> tuple[Engine, float]:

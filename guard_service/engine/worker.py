@@ -51,9 +51,10 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
         _send(outgoing, LoadFailed(f"{load.folder}: {error}"))
         return
     _send(outgoing, loaded)
+    held: dict[int, tuple[int, ...]] = {}
     while (batch := receive_blocking(incoming)) is not None:
         try:
-            answer = _answer(guard, batch)
+            answer = _answer(guard, batch, held)
         except Exception as error:
             traceback.print_exc()
             _send(outgoing, BatchFailed(type(error).__name__))
@@ -96,16 +97,30 @@ def _check_weights(model: PreTrainedModel) -> None:
             raise CheckpointRefused(f"weight {name} holds values that are not numbers")
 
 
-def _answer(guard: LlamaGuard, batch: Batch) -> BatchRead:
+def _answer(guard: LlamaGuard, batch: Batch, held: dict[int, tuple[int, ...]]) -> BatchRead:
     started = time.perf_counter()
-    readings = _read(guard, batch.prompts)
+    readings = _read(guard, _join(batch, held))
     return BatchRead(tuple(readings), (time.perf_counter() - started) * 1000)
+
+
+def _join(batch: Batch, held: dict[int, tuple[int, ...]]) -> tuple[Prompt, ...]:
+    """The prompts that this batch completes; the beginnings of others are held back."""
+    for key in batch.forgotten:
+        held.pop(key, None)
+    prompts = []
+    for piece in batch.pieces:
+        ids = held.pop(piece.key, ()) + piece.ids
+        if piece.is_last:
+            prompts.append(Prompt(piece.prefix, ids, piece.list_above))
+        else:
+            held[piece.key] = ids
+    return tuple(prompts)
 
 
 def _read(guard: LlamaGuard, prompts: tuple[Prompt, ...]) -> list[Reading]:
     """Read a batch, in halves where the device has no memory for the whole."""
     try:
-        return guard.read(prompts)
+        return guard.read(prompts) if prompts else []
     except torch.OutOfMemoryError:
         if len(prompts) == 1:
             raise

@@ -1,19 +1,19 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from scripted import SAFE, UNSAFE, ScriptedEngine, prompt
 
-from guard_service.engine.batcher import Batcher, BatchLimits
-from guard_service.engine.message import BatchRead
+from guard_service.engine.batcher import Batcher
+from guard_service.engine.message import Batch, BatchRead
+from guard_service.engine.scheduler import BatchLimits
 from guard_service.errors import EngineUnavailable
-from guard_service.prompt import Prompt
 
 
 @asynccontextmanager
 async def running(engine: ScriptedEngine, **limits: float) -> AsyncIterator[Batcher]:
-    batcher = Batcher(engine.read, BatchLimits(**limits))  # type: ignore[arg-type]
+    batcher = Batcher(lambda: [engine], BatchLimits(**limits))  # type: ignore[arg-type]
     batcher.start()
     yield batcher
     await batcher.stop()
@@ -47,34 +47,26 @@ async def test_what_arrives_while_the_engine_works_goes_together_next() -> None:
     async with running(engine, max_wait_ms=0) as batcher:
         first = asyncio.create_task(batcher.read([prompt(0)]))
         await settle()
-        rest = [asyncio.create_task(batcher.read([prompt(n)])) for n in range(5)]
+        rest = [asyncio.create_task(batcher.read([prompt(n)])) for n in range(1, 6)]
         await settle()
         engine.may_go.set()
         await asyncio.gather(first, *rest)
     assert [len(batch) for batch in engine.batches] == [1, 5]
 
 
-async def test_a_batch_stays_within_the_padded_token_budget() -> None:
+async def test_a_batch_stays_within_its_tokens_and_loses_nobody() -> None:
     engine = ScriptedEngine()
     engine.may_go.clear()
-    async with running(engine, max_wait_ms=0, max_batch_tokens=100) as batcher:
-        blocker = asyncio.create_task(batcher.read([prompt(0)]))
-        await settle()
-        lengths = [10, 20, 40, 40, 5, 90]
+    limits = {"max_wait_ms": 0, "max_batch_tokens": 100, "min_piece_tokens": 10}
+    async with running(engine, **limits) as batcher:
+        lengths = [40, 10, 350, 20, 41, 5, 90]
         calls = [asyncio.create_task(batcher.read([prompt(*range(n))])) for n in lengths]
         await settle()
         engine.may_go.set()
-        await asyncio.gather(blocker, *calls)
-    sizes = [[len(p.ids) for p in batch] for batch in engine.batches[1:]]
-    assert all(max(batch) * len(batch) <= 100 for batch in sizes)
-    assert [n for batch in sizes for n in batch] == lengths  # in order, none lost
-
-
-async def test_a_prompt_over_the_budget_goes_alone() -> None:
-    engine = ScriptedEngine()
-    async with running(engine, max_wait_ms=0, max_batch_tokens=10) as batcher:
-        (answer,) = await batcher.read([prompt(*range(50))])
-    assert answer.batch_size == 1
+        await asyncio.gather(*calls)
+    sizes = [[len(piece.ids) for piece in batch] for batch in engine.batches]
+    assert all(sum(batch) <= 100 for batch in sizes)
+    assert sorted(len(p.ids) for p in engine.read_prompts) == sorted(lengths)
 
 
 async def test_callers_that_left_are_dropped_before_the_model_sees_them() -> None:
@@ -109,13 +101,14 @@ async def test_a_dead_engine_answers_everyone_and_the_next_calls_too() -> None:
 async def test_a_bug_in_one_batch_fails_that_batch_alone() -> None:
     engine = ScriptedEngine()
 
-    async def read(prompts: Sequence[Prompt]) -> BatchRead:
-        if len(engine.batches) == 0:
+    async def read(batch: Batch) -> BatchRead:
+        if not engine.batches:
             engine.batches.append([])
             raise ZeroDivisionError
-        return await engine.read(prompts)
+        return await ScriptedEngine.read(engine, batch)
 
-    batcher = Batcher(read, BatchLimits(max_wait_ms=0))
+    engine.read = read  # type: ignore[method-assign]
+    batcher = Batcher(lambda: [engine], BatchLimits(max_wait_ms=0))
     batcher.start()
     with pytest.raises(EngineUnavailable):
         await batcher.read([prompt(1)])
@@ -138,7 +131,9 @@ async def test_ten_thousand_calls_with_random_leavers_are_answered_exactly_once(
 
     draw = random.Random(7)
     engine = ScriptedEngine()
-    async with running(engine, max_wait_ms=0.1, max_batch_tokens=200) as batcher:
+    async with running(
+        engine, max_wait_ms=0.1, max_batch_tokens=200, min_piece_tokens=20
+    ) as batcher:
         calls = []
         for n in range(10_000):
             length = draw.randrange(1, 30)

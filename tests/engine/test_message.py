@@ -2,13 +2,14 @@ import asyncio
 import io
 
 import pytest
-from scripted import UNSAFE, prompt
+from scripted import UNSAFE
 
-from guard_service.engine.message import Batch, BatchRead, frame, receive, receive_blocking
+from guard_service.engine.message import Batch, BatchRead, Piece, frame, receive, receive_blocking
+from guard_service.prompt import Prefix
 
 
 async def test_messages_cross_in_both_ways() -> None:
-    batch, read = Batch((prompt(1, 2),)), BatchRead((UNSAFE,), 1.5)
+    batch, read = Batch((Piece(1, Prefix((1,), ("S1",)), (2, 3)),), (4,)), BatchRead((UNSAFE,), 1.5)
     assert receive_blocking(io.BytesIO(frame(batch))) == batch
     reader = asyncio.StreamReader()
     reader.feed_data(frame(read) + frame(batch))

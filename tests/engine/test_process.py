@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conversations import conversation, policy
 
-from guard_service.engine.message import Load
+from guard_service.engine.message import Batch, Load, Piece
 from guard_service.engine.process import EngineProcess
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused, EngineUnavailable
@@ -27,6 +27,10 @@ async def engine(guard_tiny: Path) -> AsyncIterator[EngineProcess]:
     await engine.stop()
 
 
+def batch(*prompts: Prompt) -> Batch:
+    return Batch(tuple(Piece(n, p.prefix, p.ids) for n, p in enumerate(prompts)))
+
+
 @pytest.fixture
 def prompts(tiny_tokenizer: GuardTokenizer) -> list[Prompt]:
     texts = ["Hello", "What is the capital of France?"]
@@ -42,17 +46,36 @@ async def test_it_reads_batches_and_ends_when_the_front_lets_go(
 ) -> None:
     engine = await EngineProcess.start(load(guard_tiny))
     assert (engine.loaded.device, engine.loaded.dtype) == ("cpu", "float32")
-    read = await engine.read(prompts)
+    read = await engine.read(batch(*prompts))
     assert len(read.readings) == 2
     assert read.inference_ms > 0
     await engine.stop()
     assert not is_running(engine.pid)
 
 
+async def test_batches_under_way_together_are_answered_in_order(
+    engine: EngineProcess, prompts: list[Prompt]
+) -> None:
+    one, two = [await engine.read(batch(p)) for p in prompts]
+    both = await asyncio.gather(*(engine.read(batch(p)) for p in prompts))
+    assert [read.readings for read in both] == [one.readings, two.readings]
+
+
+async def test_a_prompt_in_pieces_reads_as_the_whole(
+    engine: EngineProcess, prompts: list[Prompt]
+) -> None:
+    (whole,) = (await engine.read(batch(prompts[1]))).readings
+    prefix, ids = prompts[1].prefix, prompts[1].ids
+    first = await engine.read(Batch((Piece(7, prefix, ids[:20], is_last=False),)))
+    last = await engine.read(Batch((Piece(7, prefix, ids[20:]),)))
+    assert first.readings == ()
+    assert last.readings[0].unsafe_score == pytest.approx(whole.unsafe_score, abs=1e-4)
+
+
 async def test_killed_while_it_works_it_fails_the_batch_at_once(
     engine: EngineProcess, prompts: list[Prompt]
 ) -> None:
-    reading = asyncio.create_task(engine.read(prompts * 50))
+    reading = asyncio.create_task(engine.read(batch(*prompts * 50)))
     await asyncio.sleep(0)
     os.kill(engine.pid, signal.SIGKILL)
     with pytest.raises(EngineUnavailable, match="died"):
@@ -63,7 +86,7 @@ async def test_killed_while_it_works_it_fails_the_batch_at_once(
 async def test_after_an_error_in_a_batch_the_process_ends(engine: EngineProcess) -> None:
     out_of_vocabulary = Prompt(Prefix((10**9,), ("S1",)), (1,))
     with pytest.raises(EngineUnavailable, match="IndexError"):
-        await engine.read([out_of_vocabulary])
+        await engine.read(batch(out_of_vocabulary))
     assert await engine.wait_dead() == 70
 
 

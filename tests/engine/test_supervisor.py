@@ -2,11 +2,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from scripted import SAFE, ScriptedEngine, prompt
+from scripted import ScriptedEngine
 
 from guard_service.engine import supervisor as module
 from guard_service.engine.supervisor import Engine, Supervisor
-from guard_service.errors import CanaryFailed, EngineUnavailable
+from guard_service.errors import CanaryFailed
 
 
 class Stage:
@@ -40,31 +40,14 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MIN_BACKOFF_S", 0.001)
 
 
-async def test_without_an_engine_reading_fails_at_once() -> None:
-    with pytest.raises(EngineUnavailable):
-        await Stage().supervisor.read([prompt(1)])
-
-
 async def test_a_dead_engine_is_replaced_and_health_follows() -> None:
     stage = Stage()
     await stage.supervisor.start()
     stage.engines[0].kill()
     await stage.until(True, False, True)
-    assert (await stage.supervisor.read([prompt(1)])).readings == (SAFE,)
+    assert stage.supervisor.engine is stage.engines[1]
     await stage.supervisor.stop()
     assert stage.engines[1].is_stopped
-
-
-async def test_who_waits_for_a_dying_engine_is_told() -> None:
-    stage = Stage()
-    await stage.supervisor.start()
-    stage.engines[0].may_go.clear()
-    call = asyncio.create_task(stage.supervisor.read([prompt(1)]))
-    await asyncio.sleep(0)
-    stage.engines[0].kill()
-    with pytest.raises(EngineUnavailable):
-        await call
-    await stage.supervisor.stop()
 
 
 async def test_an_engine_that_misreads_a_known_prompt_never_serves() -> None:
@@ -76,6 +59,24 @@ async def test_an_engine_that_misreads_a_known_prompt_never_serves() -> None:
         await stage.supervisor.start()
     assert stage.states == []
     assert stage.engines[0].is_stopped
+
+
+async def test_after_a_start_that_failed_it_can_keep_trying() -> None:
+    attempts = 0
+
+    async def refuse_first(_: Engine) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise CanaryFailed
+
+    stage = Stage(refuse_first)
+    with pytest.raises(CanaryFailed):
+        await stage.supervisor.start()
+    stage.supervisor.start_again()
+    await stage.until(True)
+    assert stage.supervisor.engine is stage.engines[1]
+    await stage.supervisor.stop()
 
 
 async def test_a_replacement_that_misreads_is_replaced_again_before_serving() -> None:

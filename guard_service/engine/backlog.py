@@ -1,0 +1,67 @@
+"""What one engine has under way, and when it can take more."""
+
+import asyncio
+import math
+
+from guard_service.engine.estimate import Estimate
+from guard_service.engine.message import Batch, BatchRead
+from guard_service.engine.supervisor import Engine
+from guard_service.errors import EngineUnavailable
+
+# A GPU should find its next pass prepared when it ends one, so the second is handed over this long
+# before the predicted end: who arrives meanwhile waits for that pass and this moment, not for two.
+# A CPU gains nothing from it and takes one at a time.
+_LEAD_S = 0.003
+
+
+class Backlog:
+    def __init__(self, engine: Engine, number: int) -> None:
+        self.number = number
+        self.is_broken = False
+        self._engine = engine
+        self._clock = asyncio.get_running_loop().time
+        self._estimate = Estimate(self._clock)
+        self._under_way: list[int] = []  # tokens of each pass
+        self._head_since_s = 0.0
+        self.predict_s = self._estimate.predict_s
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._under_way
+
+    @property
+    def ready_s(self) -> float:
+        """When it can take a pass, as far as can be said without its next answer."""
+        if self.is_idle:
+            return 0.0
+        is_cuda = self._engine.loaded.device.startswith("cuda")
+        if is_cuda and len(self._under_way) == 1 and self._estimate.is_known:
+            return self.end_s - _LEAD_S
+        return math.inf
+
+    @property
+    def end_s(self) -> float:
+        """When it will have done what is under way."""
+        if self.is_idle:
+            return self._clock()
+        end_s = self._head_since_s + sum(map(self.predict_s, self._under_way))
+        return max(end_s, self._clock())
+
+    def begin(self, num_tokens: int) -> None:
+        """Count a pass in, which is then to be read."""
+        if self.is_idle:
+            self._head_since_s = self._clock()
+        self._under_way.append(num_tokens)
+
+    async def read(self, batch: Batch) -> BatchRead:
+        """Read a pass that has begun; an engine that fails once is not asked again."""
+        try:
+            read = await self._engine.read(batch)
+        except EngineUnavailable:
+            self.is_broken = True
+            raise
+        finally:
+            num_tokens = self._under_way.pop(0)
+            self._head_since_s = self._clock()
+        self._estimate.add(num_tokens, read.inference_ms / 1000)
+        return read
