@@ -1,6 +1,7 @@
 """The door: who is let in is answered, who cannot be is refused at once."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,19 +12,35 @@ class Door:
     """At most `max_concurrent_requests` inside, of which bulk work has at most half."""
 
     def __init__(self, max_concurrent_requests: int) -> None:
+        self._max = max_concurrent_requests
         self._all = asyncio.Semaphore(max_concurrent_requests)
         self._bulk = asyncio.Semaphore(max(max_concurrent_requests // 2, 1))
+        self._calls: Counter[str] = Counter()  # interactive ones inside, by peer
+        self._num_bulk = 0
 
     @asynccontextmanager
-    async def interactive(self) -> AsyncIterator[None]:
+    async def interactive(self, peer: str) -> AsyncIterator[None]:
         """Let one call in, or raise Overloaded."""
-        if self._all.locked():
+        if self._all.locked() or self._is_greedy(peer):
             raise Overloaded
         async with self._all:
-            yield
+            self._calls[peer] += 1
+            try:
+                yield
+            finally:
+                self._calls -= Counter({peer: 1})  # in place, and without the zeros
 
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[None]:
         """Let one item of a stream in as soon as there is room: its stream waits meanwhile."""
         async with self._bulk, self._all:
-            yield
+            self._num_bulk += 1
+            try:
+                yield
+            finally:
+                self._num_bulk -= 1
+
+    def _is_greedy(self, peer: str) -> bool:
+        """The last quarter of the places is not for a peer that has a quarter already."""
+        is_tight = self._calls.total() + self._num_bulk >= self._max * 3 / 4
+        return is_tight and self._calls[peer] >= max(self._max / 4, 2)

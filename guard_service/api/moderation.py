@@ -46,7 +46,7 @@ class ModerationService:
 
     async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
         caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=call.deadline_s)
-        async with self.door.interactive():
+        async with self.door.interactive(call.peer):
             return await self._moderate(request, caller)
 
     async def moderate_batch(

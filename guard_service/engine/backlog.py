@@ -44,7 +44,7 @@ class Backlog:
         """When it will have done what is under way."""
         if self.is_idle:
             return self._clock()
-        end_s = self._head_since_s + sum(map(self.predict_s, self._under_way))
+        end_s = self._head_since_s + sum(map(self._estimate.expect_s, self._under_way))
         return max(end_s, self._clock())
 
     def begin(self, num_tokens: int) -> None:

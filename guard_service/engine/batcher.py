@@ -125,6 +125,7 @@ class Batcher:
 
     def _hand_out(self, backlog: Backlog) -> bool:
         """Form the engine's next pass; False if nothing that waits is for it."""
+        num_waiting = self._scheduler.num_waiting
         formed = self._scheduler.next_pass(backlog.number, backlog.end_s, backlog.predict_s)
         _fail(formed.late, DeadlineExceeded())
         if formed.pieces:
@@ -132,7 +133,7 @@ class Batcher:
             task = asyncio.create_task(self._read(backlog, formed))
             self._passes[task] = formed
             task.add_done_callback(self._passes.pop)
-        return bool(formed.pieces or formed.late)
+        return self._scheduler.num_waiting < num_waiting or bool(formed.pieces)
 
     def _usable(self) -> list[Backlog]:
         return [backlog for backlog in self._backlogs.values() if not backlog.is_broken]

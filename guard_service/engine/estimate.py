@@ -56,8 +56,12 @@ class Estimate:
     def is_known(self) -> bool:
         return self._clock() - self._seen_s <= _MAX_AGE_S
 
+    def expect_s(self, num_tokens: int) -> float:
+        return self._line.at(num_tokens) if self.is_known else 0.0
+
     def predict_s(self, num_tokens: int) -> float:
-        return self._line.at(num_tokens) * _MARGIN if self.is_known else 0.0
+        """By when it can be promised."""
+        return self.expect_s(num_tokens) * _MARGIN
 
     def add(self, num_tokens: int, seconds: float) -> None:
         """Learn from a pass."""

@@ -13,7 +13,7 @@ from guard_service.engine.message import Batch, Piece
 
 # Of the tokens that go through while bulk work waits: enough to never stand still, too few to be
 # felt by those who wait.
-_BULK_SHARE = 1 / 32
+_BULK_SHARE = 1 / 64
 # So long after the last interactive call the next is taken to be near, and bulk passes stay short.
 _LIVELY_S = 1.0
 # Prompts of a lane that one engine may hold in part: their keys and values take its memory.
@@ -79,17 +79,16 @@ class Scheduler:
     def next_pass(self, engine: int, start_s: float, predict_s: PredictSeconds) -> Pass:
         """Take what the engine is to do from `start_s` on."""
         interactive, bulk = self._lanes[Lane.INTERACTIVE], self._lanes[Lane.BULK]
-        is_bulk = not interactive.num_entries
-        room = self._bulk_room(start_s) if is_bulk else self._limits.max_batch_tokens
-        num_likely = min(room, (bulk if is_bulk else interactive).num_tokens)
+        room, bulk_room = self._limits.max_batch_tokens, self._bulk_room(start_s)
+        num_bulk = min(bulk_room, bulk.num_tokens)
+        num_likely = min(room, interactive.num_tokens) if interactive.num_entries else num_bulk
         formed = Pass(engine, start_s, start_s + predict_s(num_likely), predict_s)
-        if is_bulk:
-            self._fill(formed, bulk, room)
-        else:
-            self._bulk_credit -= self._fill(formed, bulk, self._credit_room())
-            num_taken = self._fill(formed, interactive, room - formed.num_tokens)
-            earned = self._bulk_credit + num_taken * _BULK_SHARE
-            self._bulk_credit = earned if bulk.num_entries else 0.0
+        self._bulk_credit -= self._fill(formed, bulk, self._credit_room())
+        num_taken = self._fill(formed, interactive, room - formed.num_tokens)
+        if not formed.pieces:
+            self._fill(formed, bulk, bulk_room)
+        earned = self._bulk_credit + num_taken * _BULK_SHARE
+        self._bulk_credit = earned if bulk.num_entries else 0.0
         if formed.pieces:
             formed.forgotten = tuple(self._forgotten.pop(engine, ()))
         return formed
@@ -106,6 +105,11 @@ class Scheduler:
     def _bulk_room(self, now_s: float) -> int:
         if now_s - self._interactive_s > _LIVELY_S:
             return self._limits.max_bulk_batch_tokens
+        return self._short_room
+
+    @property
+    def _short_room(self) -> int:
+        """Of a pass for which more urgent work may have to wait."""
         return max(self._limits.max_batch_tokens // 4, 2 * self._limits.min_piece_tokens)
 
     def _credit_room(self) -> int:
@@ -116,8 +120,9 @@ class Scheduler:
     def _fill(self, formed: Pass, lane: FairQueue, room: int) -> int:
         """Move entries of the lane into the pass until it is full; the number of tokens taken."""
         start, end = formed.num_tokens, formed.num_tokens + room
+        most_ahead = self._short_room if lane is self._lanes[Lane.INTERACTIVE] else room
         put_back: list[Entry] = []
-        for entry in lane.in_order(formed.start_s) if room else ():
+        for entry in lane.in_order(formed.start_s, most_ahead) if room else ():
             if self._is_dropped(formed, entry):
                 continue
             num_tokens = self._num_to_take(formed.engine, entry, end - formed.num_tokens)

@@ -12,10 +12,10 @@ async def test_the_door_refuses_over_its_limit_wave_after_wave() -> None:
     for _ in range(4):
         async with AsyncExitStack() as inside:
             for _ in range(2):
-                await inside.enter_async_context(door.interactive())
+                await inside.enter_async_context(door.interactive("a"))
             for _ in range(8):
                 with pytest.raises(Overloaded):
-                    await inside.enter_async_context(door.interactive())
+                    await inside.enter_async_context(door.interactive("a"))
 
 
 async def test_bulk_work_waits_and_leaves_half_for_interactive_calls() -> None:
@@ -32,7 +32,7 @@ async def test_bulk_work_waits_and_leaves_half_for_interactive_calls() -> None:
     items = [asyncio.create_task(item()) for _ in range(10)]
     await asyncio.sleep(0)
     assert inside == 2
-    async with door.interactive(), door.interactive():
+    async with door.interactive("a"), door.interactive("a"):
         pass
     leave.set()
     await asyncio.gather(*items)
@@ -43,5 +43,17 @@ async def test_who_leaves_with_an_error_frees_the_place() -> None:
     door = Door(1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            async with door.interactive():
+            async with door.interactive("a"):
                 raise ZeroDivisionError
+
+
+async def test_one_caller_cannot_take_every_place() -> None:
+    door = Door(16)
+    async with AsyncExitStack() as inside:
+        with pytest.raises(Overloaded):
+            for _ in range(16):
+                await inside.enter_async_context(door.interactive("greedy"))
+        for number in range(4):
+            await inside.enter_async_context(door.interactive(f"other {number}"))
+        with pytest.raises(Overloaded):
+            await inside.enter_async_context(door.interactive("one too many"))

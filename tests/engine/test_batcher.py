@@ -1,14 +1,19 @@
 import asyncio
+import random
+import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
-from scripted import SAFE, UNSAFE, ScriptedEngine, prompt
+from scripted import SAFE, UNSAFE, ScriptedEngine, in_virtual_time, prompt
 
 from guard_service.engine.batcher import Batcher
+from guard_service.engine.entry import Caller, Lane
 from guard_service.engine.message import Batch, BatchRead
+from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits
-from guard_service.errors import EngineUnavailable
+from guard_service.errors import DeadlineExceeded, EngineUnavailable
 
 
 @asynccontextmanager
@@ -126,9 +131,150 @@ async def test_stopping_answers_everyone_who_waits() -> None:
     assert all(isinstance(result, EngineUnavailable) for result in results)
 
 
-async def test_ten_thousand_calls_with_random_leavers_are_answered_exactly_once() -> None:
-    import random
+async def test_the_same_prompt_of_one_caller_under_way_twice_is_read_once() -> None:
+    engine = ScriptedEngine()
+    engine.may_go.clear()
+    a, b, bulk = Caller(name="a"), Caller(name="b"), Caller(Lane.BULK, "a")
+    async with running(engine, max_wait_ms=0) as batcher:
+        leaver = asyncio.create_task(batcher.read([prompt(1)], a))
+        await settle()
+        same = [asyncio.create_task(batcher.read([prompt(1)], a)) for _ in range(3)]
+        others = [asyncio.create_task(batcher.read([prompt(1)], caller)) for caller in (b, bulk)]
+        stricter = asyncio.create_task(batcher.read([replace(prompt(1), list_above=0.1)], a))
+        await settle()
+        leaver.cancel()
+        engine.may_go.set()
+        results = await asyncio.gather(*same, *others, stricter)
+    assert all(answer.reading == SAFE for (answer,) in results)
+    assert len(engine.read_prompts) == 4
 
+
+async def test_a_reading_from_the_cache_takes_no_pass() -> None:
+    engine = ScriptedEngine()
+    batcher = Batcher(lambda: [engine], BatchLimits(max_wait_ms=0), Reuse(100_000))
+    batcher.start()
+    first, again = [(await batcher.read([prompt(666)]))[0] for _ in range(2)]
+    assert first.reading == again.reading == UNSAFE
+    assert (first.batch_size, again.batch_size, len(engine.batches)) == (1, 0, 1)
+    await batcher.stop()
+
+
+async def test_a_window_that_fails_takes_the_others_back() -> None:
+    engine = ScriptedEngine()
+    engine.may_go.clear()
+    async with running(engine, max_wait_ms=0, max_batch_requests=1) as batcher:
+        call = asyncio.create_task(batcher.read([prompt(1), prompt(2)]))
+        await settle()
+        engine.kill()
+        with pytest.raises(EngineUnavailable):
+            await call
+    assert len(engine.batches) == 1
+
+
+async def test_a_prompt_whose_caller_leaves_between_pieces_is_forgotten() -> None:
+    engine = ScriptedEngine()
+    engine.may_go.clear()
+    limits = {"max_wait_ms": 0, "max_batch_tokens": 100, "min_piece_tokens": 10}
+    async with running(engine, **limits) as batcher:
+        leaver = asyncio.create_task(batcher.read([prompt(*range(500))]))
+        await settle()
+        leaver.cancel()
+        stayer = asyncio.create_task(batcher.read([prompt(7)]))
+        await settle()
+        engine.may_go.set()
+        await stayer
+    assert engine.held == {}
+    assert [p.ids for p in engine.read_prompts] == [(7,)]
+
+
+def passes_of(engine: ScriptedEngine) -> list[int]:
+    return [len(batch) for batch in engine.batches]
+
+
+def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        engine = ScriptedEngine(seconds=lambda n: 0.01 + n * 0.001)
+        async with running(engine, max_wait_ms=0) as batcher:
+            for n in range(10):
+                await batcher.read([prompt(n, *range(n * 10))])
+            asked_s, num_passes = loop.time(), len(engine.batches)
+            with pytest.raises(DeadlineExceeded):
+                await batcher.read([prompt(*range(200))], Caller(deadline_s=asked_s + 0.15))
+            assert (loop.time(), len(engine.batches)) == (asked_s, num_passes)
+            await batcher.read([prompt(*range(200))], Caller(deadline_s=asked_s + 0.3))
+            assert loop.time() <= asked_s + 0.3
+
+    in_virtual_time(scenario())
+
+
+def test_who_can_no_longer_be_answered_in_time_is_dropped_before_the_pass() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        engine = ScriptedEngine(seconds=lambda n: n * 0.001)
+        async with running(engine, max_wait_ms=0) as batcher:
+            await batcher.read([prompt(*range(100))])
+            first = asyncio.create_task(batcher.read([prompt(*range(1, 900))]))
+            await asyncio.sleep(0.01)
+            caller = Caller(deadline_s=loop.time() + 0.5)
+            with pytest.raises(DeadlineExceeded):
+                await batcher.read([prompt(*range(2, 300))], caller)
+            await first
+        assert passes_of(engine) == [1, 1]
+
+    in_virtual_time(scenario())
+
+
+def test_only_a_gpu_is_handed_a_second_pass_and_only_near_the_end_of_the_first() -> None:
+    async def handed_over(device: str) -> list[float]:
+        loop, times = asyncio.get_running_loop(), []
+
+        def seconds(num_tokens: int) -> float:
+            times.append(loop.time())
+            return num_tokens * 0.001
+
+        engine = ScriptedEngine(seconds=seconds, device=device)
+        async with running(engine, max_wait_ms=0, max_batch_requests=1) as batcher:
+            await batcher.read([prompt(*range(100))])
+            start_s = loop.time()
+            await asyncio.gather(*(batcher.read([prompt(n, *range(99))]) for n in range(2)))
+        return [round(at - start_s, 4) for at in times[1:]]
+
+    assert in_virtual_time(handed_over("cpu")) == [0.0, 0.1]
+    assert in_virtual_time(handed_over("cuda:0")) == [0.0, 0.097]
+
+
+def test_interactive_calls_wait_for_one_pass_of_bulk_work_at_most() -> None:
+    async def scenario() -> list[float]:
+        loop, draw = asyncio.get_running_loop(), random.Random(3)
+        engine = ScriptedEngine(seconds=lambda n: 0.003 + n * 0.00003, device="cuda:0")
+        waits = []
+        async with running(engine) as batcher:
+            bulk = Caller(Lane.BULK, "bulk")
+            items = [
+                asyncio.create_task(
+                    batcher.read([prompt(n, *range(draw.randrange(50, 900)))], bulk)
+                )
+                for n in range(2000)
+            ]
+            for n in range(200):
+                await asyncio.sleep(draw.expovariate(20))
+                asked_s = loop.time()
+                await batcher.read([prompt(9000 + n, *range(100))])
+                waits.append(loop.time() - asked_s)
+            for item in items:
+                item.cancel()
+            await asyncio.gather(*items, return_exceptions=True)
+        return waits
+
+    longest_pass_s = 0.003 + 2048 * 0.00003
+    own_pass_s = 0.003 + (101 + 200) * 0.00003  # with bulk work's small share in it
+    waits = in_virtual_time(scenario())
+    assert max(waits) < longest_pass_s + 0.003 + own_pass_s
+    assert statistics.median(waits) < 0.02
+
+
+async def test_ten_thousand_calls_with_random_leavers_are_answered_exactly_once() -> None:
     draw = random.Random(7)
     engine = ScriptedEngine()
     async with running(
