@@ -1,6 +1,6 @@
 """What bulk work and a greedy caller do to the waits of others, in virtual time.
 
-    python tests/benchmarks/bench_scheduler.py [--seconds 60] [--seeds 5]
+    PYTHONPATH=tests python tests/benchmarks/bench_scheduler.py [--seconds 60] [--seeds 3]
 
 The real batcher on an engine whose passes take a + c x tokens (an 8B model on an H200 as it is
 estimated), with seeded Poisson arrivals. Prints p99 of an interactive call's wait, in virtual ms.
@@ -157,7 +157,7 @@ def compare(title: str, arguments: argparse.Namespace, mix: Mix, share: float, *
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="cuda:0")
     arguments = parser.parse_args()
     for mix in MIXES:
