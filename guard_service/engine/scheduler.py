@@ -37,13 +37,17 @@ class Pass:
 
     engine: int
     start_s: float
-    end_s: float  # predicted for a pass that takes all it may
     predict_s: PredictSeconds
+    end_s: float = 0.0
     pieces: list[Piece] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     late: list[Entry] = field(default_factory=list)  # would end after their deadline: not in it
     forgotten: tuple[int, ...] = ()
     num_tokens: int = 0
+
+    def expect(self, num_tokens: int) -> None:
+        """Set when it will have ended if it takes so many, which is not known before it is full."""
+        self.end_s = self.start_s + self.predict_s(num_tokens)
 
     @property
     def batch(self) -> Batch:
@@ -79,14 +83,15 @@ class Scheduler:
     def next_pass(self, engine: int, start_s: float, predict_s: PredictSeconds) -> Pass:
         """Take what the engine is to do from `start_s` on."""
         interactive, bulk = self._lanes[Lane.INTERACTIVE], self._lanes[Lane.BULK]
-        room, bulk_room = self._limits.max_batch_tokens, self._bulk_room(start_s)
-        num_bulk = min(bulk_room, bulk.num_tokens)
-        num_likely = min(room, interactive.num_tokens) if interactive.num_entries else num_bulk
-        formed = Pass(engine, start_s, start_s + predict_s(num_likely), predict_s)
-        self._bulk_credit -= self._fill(formed, bulk, self._credit_room())
+        room, credit = self._limits.max_batch_tokens, self._credit_room() if bulk.num_entries else 0
+        formed = Pass(engine, start_s, predict_s)
+        formed.expect(min(room, interactive.num_tokens + credit))
+        self._bulk_credit -= self._fill(formed, bulk, credit)
         num_taken = self._fill(formed, interactive, room - formed.num_tokens)
         if not formed.pieces:
-            self._fill(formed, bulk, bulk_room)
+            room = self._bulk_room(start_s)
+            formed.expect(min(room, bulk.num_tokens))
+            self._fill(formed, bulk, room)
         earned = self._bulk_credit + num_taken * _BULK_SHARE
         self._bulk_credit = earned if bulk.num_entries else 0.0
         if formed.pieces:
