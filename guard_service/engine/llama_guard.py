@@ -1,4 +1,4 @@
-"""The model: loads a Llama checkpoint and reads prompts off it, one prefill for a whole batch.
+"""Reads prompts off the model: one pass for whole prompts and pieces of any policy and side.
 
 Behind every prompt goes the draft `unsafe`, newline, `S`. One pass then gives, by causality, what a
 plain prefill would give at the verdict token, and the distribution of the first category given
@@ -7,173 +7,184 @@ Knows tokens, not words, and nothing of policies beyond the codes that a prompt 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
 
-from guard_service.engine.prefix_cache import LayerKV, PrefixCache
-from guard_service.engine.tokenizer import ANSWER_TOKENS, AnswerIds, GuardTokenizer
+from guard_service.engine.listing import Draft, Lister
+from guard_service.engine.llama import Llama, Passed
+from guard_service.engine.message import Batch, Piece
+from guard_service.engine.packing import Segment, to_device
+from guard_service.engine.prefix_cache import PrefixCache
+from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.prompt import Prefix, Prompt
-from guard_service.verdict import Reading, listed_codes
+from guard_service.verdict import Reading
 
-_PAD = 0  # right of the text, where causality keeps it out of every row that is read
+_NUM_READ = 4  # verdict, newline, `S`, first category
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """A prefilled group of prompts: the four rows that are read of each, and the cache."""
+class Ending:
+    """The piece that ends a prompt, its segment in the pass, and what the pass had in front."""
 
-    logits: Tensor  # [prompts, 4, vocabulary]: verdict, newline, S, first category
-    lengths: Tensor  # [prompts]: tokens of prompt and draft behind the prefix
-    cache: DynamicCache
+    piece: Piece
+    number: int
+    pasts: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A pass that was launched; `scores` are on the host once `is_read` has come."""
+
+    endings: tuple[Ending, ...]
+    passed: Passed
+    scores: Tensor  # [endings, 3 + numbers]: unsafe score, label mass, draft accepted, first
+    is_read: torch.cuda.Event | None
 
 
 class LlamaGuard:
-    """Reads prompts. One batch at a time; every method runs on the model's device."""
+    """Reads prompts. Not for concurrent use; batches are submitted and collected in order."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: GuardTokenizer) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._answer: AnswerIds = tokenizer.answer
-        self._draft = (self._answer.unsafe, self._answer.newline, self._answer.first_s)
+    def __init__(self, llama: Llama, tokenizer: GuardTokenizer, ends: frozenset[int]) -> None:
+        answer = tokenizer.answer
+        self._llama = llama
+        self._answer = answer
+        self._draft = (answer.unsafe, answer.newline, answer.first_s)
+        self._codes = {code: place for place, code in enumerate(answer.numbers)}
+        self._labels = torch.tensor([answer.safe, answer.unsafe], device=llama.device)
+        self._forced = torch.tensor(self._draft[1:], device=llama.device)
+        self._numbers = torch.tensor(list(answer.numbers.values()), device=llama.device)
+        self._lister = Lister(llama, tokenizer, ends)
+        self._offered = lru_cache(maxsize=256)(self._find_offered)
+        self._kept: dict[int, tuple[Tensor, ...]] = {}
         self.prefixes = PrefixCache(self._compute_prefix)
 
-    @torch.inference_mode()
+    @property
+    def num_decode_passes(self) -> int:
+        return self._lister.num_passes
+
+    @property
+    def num_kept(self) -> int:
+        """Prompts of which earlier pieces wait for the next."""
+        return len(self._kept)
+
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        """One reading for each prompt, in order. Prompts of one prefix share a pass."""
-        groups: dict[Prefix, list[int]] = {}
-        for place, prompt in enumerate(prompts):
-            groups.setdefault(prompt.prefix, []).append(place)
-        readings: dict[int, Reading] = {}
-        for prefix, places in groups.items():
-            group = self._read_group(prefix, [prompts[place] for place in places])
-            readings.update(zip(places, group, strict=True))
-        return [readings[place] for place in range(len(prompts))]
+        """One reading for each prompt, in order, from one pass; nothing of them is kept."""
+        pieces = (Piece.whole(-1, prompt) for prompt in prompts)
+        return self.read_batch(Batch(tuple(pieces)))
 
-    def _read_group(self, prefix: Prefix, prompts: Sequence[Prompt]) -> list[Reading]:
-        # 1) one pass over all prompts and their drafts
-        rows = self._prefill(prefix, prompts)
-        # 2) verdict and first category
-        labels = rows.logits[:, 0].softmax(-1)[:, [self._answer.safe, self._answer.unsafe]]
-        numbers = [self._answer.numbers[code] for code in prefix.codes]
-        first = rows.logits[:, 3, numbers].softmax(-1)
-        scores = (labels[:, 1] / labels.sum(-1)).tolist()
-        # 3) the rest of the list, for those that want it
-        wanted = [i for i, prompt in enumerate(prompts) if scores[i] >= prompt.list_above]
-        listed = self._list(prefix, prompts, rows, first, wanted) if wanted else {}
-        masses, firsts = labels.sum(-1).tolist(), first.tolist()
-        return [
-            Reading(scores[i], masses[i], tuple(firsts[i]), listed.get(i, ()))
-            for i in range(len(prompts))
+    def read_batch(self, batch: Batch) -> list[Reading]:
+        """One reading for each piece that ends a prompt, in order."""
+        return self.collect(self.submit(batch))
+
+    @torch.inference_mode()
+    def submit(self, batch: Batch) -> Submitted:
+        """Launch the pass; where that fails, what was kept is kept unchanged."""
+        # 1) what each piece follows
+        pasts = [
+            (self.prefixes.get(piece.prefix), *self._kept.get(piece.key, ()))
+            for piece in batch.pieces
         ]
+        # 2) the pass
+        segments = map(self._segment, batch.pieces, pasts)
+        passed = self._llama.forward(list(segments))
+        endings = tuple(
+            Ending(piece, number, past)
+            for number, (piece, past) in enumerate(zip(batch.pieces, pasts, strict=True))
+            if piece.is_last
+        )
+        scores, is_read = _to_host(self._score(passed.logits, endings))
+        # 3) what the next pieces follow
+        for number, piece in enumerate(batch.pieces):
+            if not piece.is_last:
+                self._kept[piece.key] = (*pasts[number][1:], passed.keep(number))
+        ended = (ending.piece.key for ending in endings)
+        for key in (*ended, *batch.forgotten):
+            self._kept.pop(key, None)
+        return Submitted(endings, passed, scores, is_read)
 
-    def _prefill(self, prefix: Prefix, prompts: Sequence[Prompt]) -> _Rows:
-        texts = [prompt.ids + self._draft for prompt in prompts]
-        lengths = torch.tensor([len(text) for text in texts], device=self._model.device)
-        longest = max(map(len, texts))
-        padded = [text + (_PAD,) * (longest - len(text)) for text in texts]
-        cache = self.prefixes.expand(prefix, len(prompts))
-        hidden = self._forward(torch.tensor(padded), cache, None, len(prefix.ids))
-        offsets = torch.arange(-4, 0, device=hidden.device)
-        places = (lengths[:, None] + offsets)[..., None].expand(-1, -1, hidden.shape[-1])
-        return _Rows(self._logits(hidden.gather(1, places)), lengths, cache)
+    @torch.inference_mode()
+    def collect(self, submitted: Submitted) -> list[Reading]:
+        """Wait for the pass, write the lists that are wanted, and give the readings."""
+        if submitted.is_read is not None:
+            submitted.is_read.synchronize()
+        rows = submitted.scores.tolist()
+        readings = [
+            Reading(score, mass, tuple(first[self._codes[c]] for c in ending.piece.prefix.codes))
+            for ending, (score, mass, _, *first) in zip(submitted.endings, rows, strict=True)
+        ]
+        return self._list(submitted, readings, [bool(row[2]) for row in rows])
+
+    def _segment(self, piece: Piece, pasts: tuple[Tensor, ...]) -> Segment:
+        if piece.is_last:
+            return Segment(piece.ids + self._draft, pasts, _NUM_READ)
+        return Segment(piece.ids, pasts)
+
+    def _score(self, logits: Tensor, endings: Sequence[Ending]) -> Tensor:
+        """[endings, 3 + numbers]: the few values that are read."""
+        if not endings:
+            return logits.new_empty(0, 3 + len(self._numbers))
+        rows = logits.unflatten(0, (-1, _NUM_READ))
+        labels = rows[:, 0].softmax(-1)[:, self._labels]
+        mass = labels.sum(-1, keepdim=True)
+        accepted = (rows[:, 1:3].argmax(-1) == self._forced).all(-1, keepdim=True)
+        offered = torch.stack([self._offered(e.piece.prefix.codes) for e in endings])
+        first = rows[:, 3, self._numbers].where(offered, -torch.inf).softmax(-1)
+        return torch.cat([labels[:, 1:] / mass, mass, accepted, first], dim=1)
+
+    def _find_offered(self, codes: tuple[str, ...]) -> Tensor:
+        """[numbers]: whether a prompt offers the code of each."""
+        offered = torch.tensor([code in codes for code in self._codes])
+        return to_device(offered, self._llama.device)
 
     def _list(
-        self,
-        prefix: Prefix,
-        prompts: Sequence[Prompt],
-        rows: _Rows,
-        first: Tensor,
-        wanted: Sequence[int],
-    ) -> dict[int, tuple[str, ...]]:
-        """The model's own list of categories for the prompts at `wanted`."""
-        predicted = rows.logits[wanted, 1:3].argmax(-1).tolist()
-        accepted = [
-            i for i, row in zip(wanted, predicted, strict=True) if (*row,) == self._draft[1:]
+        self, submitted: Submitted, readings: Sequence[Reading], is_accepted: Sequence[bool]
+    ) -> list[Reading]:
+        """The readings, with the model's own lists where these are wanted."""
+        wanted = [
+            number
+            for number, (ending, reading) in enumerate(
+                zip(submitted.endings, readings, strict=True)
+            )
+            if reading.unsafe_score >= ending.piece.list_above
         ]
+        accepted = [number for number in wanted if is_accepted[number]]
         # Where the model would not have gone on as the draft does, it is left to write by itself.
-        listed = {i: self._write_list(prompts[i]) for i in wanted if i not in accepted}
-        if accepted:
-            rows.cache.batch_select_indices(torch.tensor(accepted, device=first.device))
-            firsts = [prefix.codes[i] for i in first[accepted].argmax(-1).tolist()]
-            lists = self._extend(prefix, rows.cache, rows.lengths[accepted], firsts)
-            listed.update(zip(accepted, lists, strict=True))
-        return listed
+        refused = [number for number in wanted if not is_accepted[number]]
+        passed, endings = submitted.passed, submitted.endings
+        drafts = [_accept(passed, endings[n], readings[n]) for n in accepted]
+        blanks = [_start_over(passed, endings[n], self._answer.unsafe) for n in refused]
+        listed = dict(zip(accepted, self._lister.extend(drafts), strict=True))
+        listed |= zip(refused, self._lister.write(blanks), strict=True)
+        return [
+            replace(reading, listed=listed.get(number, ()))
+            for number, reading in enumerate(readings)
+        ]
 
-    def _extend(
-        self, prefix: Prefix, cache: DynamicCache, lengths: Tensor, firsts: list[str]
-    ) -> list[tuple[str, ...]]:
-        """Greedy lists that begin with `firsts`: one pass per further category, for all rows."""
-        lists: list[tuple[str, ...]] = [(code,) for code in firsts]
-        is_open = [True] * len(lists)
-        position = lengths + len(prefix.ids)
-        columns = torch.arange(cache.get_seq_length(), device=lengths.device)
-        mask = columns < position[:, None]  # the padding behind shorter prompts stays unseen
-        for _ in range(len(prefix.codes) - 1):
-            last = [[self._answer.numbers[codes[-1]], self._answer.next_s] for codes in lists]
-            mask = torch.cat([mask, mask.new_ones(len(lists), 2)], dim=1)
-            logits = self._logits(self._forward(torch.tensor(last), cache, mask, position))
-            goes_on = (logits[:, 0].argmax(-1) == self._answer.next_s).tolist()
-            is_open = [was and goes for was, goes in zip(is_open, goes_on, strict=True)]
-            if not any(is_open):
-                break
-            following = self._next_codes(prefix, lists, logits[:, 1])
-            lists = [
-                (*codes, code) if is_on else codes
-                for codes, code, is_on in zip(lists, following, is_open, strict=True)
-            ]
-            position = position + 2
-        return lists
+    def _compute_prefix(self, prefix: Prefix) -> Tensor:
+        return self._llama.forward([Segment(prefix.ids)]).keep(0)
 
-    def _next_codes(
-        self, prefix: Prefix, lists: Sequence[tuple[str, ...]], logits: Tensor
-    ) -> list[str]:
-        """For each list the likeliest code of the prompt that it does not hold yet."""
-        scores = logits[:, [self._answer.numbers[code] for code in prefix.codes]]
-        taken = [[code in codes for code in prefix.codes] for codes in lists]
-        scores = scores.masked_fill(torch.tensor(taken, device=scores.device), -torch.inf)
-        return [prefix.codes[i] for i in scores.argmax(-1).tolist()]
 
-    def _write_list(self, prompt: Prompt) -> tuple[str, ...]:
-        """The list as plain greedy decoding writes it after `unsafe`."""
-        ids = torch.tensor([[*prompt.prefix.ids, *prompt.ids, self._answer.unsafe]])
-        ids = ids.to(self._model.device)
-        written = self._model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=ANSWER_TOKENS,
-            do_sample=False,
-            pad_token_id=_PAD,
-        )
-        answer = self._tokenizer.decode(written[0, ids.shape[1] :].tolist())
-        return listed_codes(answer, prompt.prefix.codes)
+def _accept(passed: Passed, ending: Ending, reading: Reading) -> Draft:
+    """The answer as drafted, with the likeliest category as its first."""
+    codes = ending.piece.prefix.codes
+    first = max(range(len(codes)), key=reading.first_scores.__getitem__)
+    return Draft(codes, (*ending.pasts, passed.keep(ending.number)), listed=(codes[first],))
 
-    def _compute_prefix(self, prefix: Prefix) -> list[LayerKV]:
-        cache = DynamicCache()
-        self._forward(torch.tensor([prefix.ids]), cache, None, 0)
-        return [(layer.keys, layer.values) for layer in cache.layers]
 
-    def _forward(
-        self, ids: Tensor, cache: DynamicCache, mask: Tensor | None, start: int | Tensor
-    ) -> Tensor:
-        """Hidden states [rows, tokens, width] of `ids` behind what the cache holds."""
-        ids = ids.to(self._model.device)
-        steps = torch.arange(ids.shape[1], device=ids.device)
-        positions = (torch.as_tensor(start, device=ids.device).reshape(-1, 1) + steps).expand_as(
-            ids
-        )
-        output = self._model.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+def _start_over(passed: Passed, ending: Ending, unsafe: int) -> Draft:
+    """Nothing of the draft but `unsafe`."""
+    prompt = passed.keep(ending.number, len(ending.piece.ids))
+    return Draft(ending.piece.prefix.codes, (*ending.pasts, prompt), written=(unsafe,))
 
-    def _logits(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self._model.lm_head(hidden).float()
-        return logits
+
+def _to_host(values: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+    if not values.is_cuda:
+        return values, None
+    copy = torch.empty_like(values, device="cpu", pin_memory=True)
+    copy.copy_(values, non_blocking=True)
+    is_read = torch.cuda.Event()
+    is_read.record()
+    return copy, is_read

@@ -4,13 +4,14 @@ Both ends are ours and of one version, so pickle is safe here; nothing else is e
 """
 
 import pickle
+import socket
 import struct
 from asyncio import StreamReader
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from guard_service.prompt import Prefix
+from guard_service.prompt import Prefix, Prompt
 from guard_service.verdict import Reading
 
 
@@ -28,6 +29,9 @@ class Load:
 class Loaded:
     device: str
     dtype: str
+    load_ms: float = 0
+    num_weight_bytes: int = 0
+    num_peak_bytes: int = 0  # of the device's memory, or of the process on a CPU, while loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,13 @@ class Piece:
 
     key: int  # the prompt's number, used once in the life of an engine process
     prefix: Prefix
-    ids: tuple[int, ...] = field(
-        repr=False
-    )  # these tokens follow the pieces of the same key before
+    ids: tuple[int, ...] = field(repr=False)  # follow the pieces of the same key before
     is_last: bool = True
     list_above: float = 0.5
+
+    @classmethod
+    def whole(cls, key: int, prompt: Prompt) -> "Piece":
+        return cls(key, prompt.prefix, prompt.ids, list_above=prompt.list_above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchRead:
-    """One reading for each piece that is the last of its prompt, in order."""
+    """One reading for each piece that ends a prompt, in the order of the pieces."""
 
     readings: tuple[Reading, ...]
     inference_ms: float
@@ -85,10 +91,17 @@ async def receive(reader: StreamReader) -> Any:
     return pickle.loads(await reader.readexactly(length))
 
 
-def receive_blocking(file: BinaryIO) -> Any | None:
+def receive_blocking(connection: socket.socket) -> Any | None:
     """The next message, or None when the other end is gone."""
-    header = file.read(_LENGTH.size)
+    header = _read_exactly(connection, _LENGTH.size)
     if len(header) < _LENGTH.size:
         return None
-    payload = file.read(_LENGTH.unpack(header)[0])
-    return pickle.loads(payload)
+    return pickle.loads(_read_exactly(connection, *_LENGTH.unpack(header)))
+
+
+def _read_exactly(connection: socket.socket, num_bytes: int) -> bytearray:
+    """Nothing is read ahead, so the socket itself tells whether a message waits."""
+    received = bytearray()
+    while len(received) < num_bytes and (part := connection.recv(num_bytes - len(received))):
+        received += part
+    return received

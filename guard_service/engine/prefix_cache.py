@@ -8,37 +8,26 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from torch import Tensor
-from transformers import DynamicCache
 
 from guard_service.prompt import Prefix
-
-# One layer's keys and values, each [1, num_kv_heads, prefix tokens, head_dim].
-LayerKV = tuple[Tensor, Tensor]
 
 
 class PrefixCache:
     """Bounded; the prefix that was not used for the longest time is evicted."""
 
-    def __init__(self, compute: Callable[[Prefix], list[LayerKV]], max_prefixes: int = 64) -> None:
+    def __init__(self, compute: Callable[[Prefix], Tensor], max_prefixes: int = 64) -> None:
         self._compute = compute
         self._max_prefixes = max_prefixes
-        self._layers: OrderedDict[Prefix, list[LayerKV]] = OrderedDict()
+        self._slots: OrderedDict[Prefix, Tensor] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._layers)
+        return len(self._slots)
 
-    def expand(self, prefix: Prefix, num_prompts: int) -> DynamicCache:
-        """A fresh cache that holds the prefix for each of `num_prompts` rows; theirs to extend."""
-        cache = DynamicCache()
-        for number, (keys, values) in enumerate(self._get(prefix)):
-            shape = (num_prompts, -1, -1, -1)
-            cache.update(keys.expand(shape), values.expand(shape), number)
-        return cache
-
-    def _get(self, prefix: Prefix) -> list[LayerKV]:
-        if prefix not in self._layers:
-            self._layers[prefix] = self._compute(prefix)
-            if len(self._layers) > self._max_prefixes:
-                self._layers.popitem(last=False)
-        self._layers.move_to_end(prefix)
-        return self._layers[prefix]
+    def get(self, prefix: Prefix) -> Tensor:
+        """Keys and values [layers, 2, tokens, num_kv_heads, head_dim]; not the caller's to change."""
+        if prefix not in self._slots:
+            self._slots[prefix] = self._compute(prefix)
+            if len(self._slots) > self._max_prefixes:
+                self._slots.popitem(last=False)
+        self._slots.move_to_end(prefix)
+        return self._slots[prefix]

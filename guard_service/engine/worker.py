@@ -3,17 +3,22 @@
 Run as `python -m guard_service.engine.worker FD` by `process.py`, never by hand.
 """
 
+import resource
+import select
 import socket
 import sys
 import time
 import traceback
-from typing import BinaryIO
+from collections import deque
+from dataclasses import dataclass
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from guard_service.engine.llama_guard import LlamaGuard
+from guard_service.engine.linear import DenseLinear, Fp8Linear, Int8Linear
+from guard_service.engine.llama import Llama
+from guard_service.engine.llama_guard import LlamaGuard, Submitted
 from guard_service.engine.message import (
     Batch,
     BatchFailed,
@@ -26,63 +31,110 @@ from guard_service.engine.message import (
 )
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused
-from guard_service.prompt import Prompt
-from guard_service.verdict import Reading
 
 # The engine cannot be trusted after this (a CUDA error leaves the context dead): start a new one.
 EXIT_ENGINE_ERROR = 70
+
+
+# Kept in fewer bits, computed in the type beside it.
+_NARROW = {"int8": (Int8Linear, "float32"), "fp8": (Fp8Linear, "bfloat16")}
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A batch under way: one submission, or several where the device had no memory for it whole."""
+
+    parts: tuple[Submitted, ...]
+    started: float
 
 
 def main() -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        serve(connection.makefile("rb"), connection.makefile("wb"))
+        serve(connection)
 
 
-def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
+def serve(connection: socket.socket) -> None:
     """Load once, then answer batches until the other end closes."""
-    load = receive_blocking(incoming)
+    load = receive_blocking(connection)
     if load is None:
         return
     try:
         guard, loaded = load_guard(load)
     except (CheckpointRefused, OSError, ValueError, RuntimeError) as error:
-        _send(outgoing, LoadFailed(f"{load.folder}: {error}"))
+        connection.sendall(frame(LoadFailed(f"{load.folder}: {error}")))
         return
-    _send(outgoing, loaded)
-    held: dict[int, tuple[int, ...]] = {}
-    while (batch := receive_blocking(incoming)) is not None:
-        try:
-            answer = _answer(guard, batch, held)
-        except Exception as error:
-            traceback.print_exc()
-            _send(outgoing, BatchFailed(type(error).__name__))
-            sys.exit(EXIT_ENGINE_ERROR)
-        _send(outgoing, answer)
+    connection.sendall(frame(loaded))
+    try:
+        read_batches(connection, guard, max_under_way=2 if loaded.device.startswith("cuda") else 1)
+    except Exception as error:
+        traceback.print_exc()
+        connection.sendall(frame(BatchFailed(type(error).__name__)))
+        sys.exit(EXIT_ENGINE_ERROR)
+
+
+def read_batches(connection: socket.socket, guard: LlamaGuard, max_under_way: int) -> None:
+    """Answer in order; with two under way the device starts on one while the other is collected."""
+    under_way: deque[Pass] = deque()
+    while True:
+        if under_way and (len(under_way) == max_under_way or not _is_readable(connection)):
+            connection.sendall(frame(_collect(guard, under_way.popleft())))
+        elif (batch := receive_blocking(connection)) is not None:
+            started = time.perf_counter()
+            under_way.append(Pass(submit(guard, batch), started))
+        else:
+            return
 
 
 def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
     """The model on its device; CheckpointRefused names a weight that is not a number."""
+    started = time.perf_counter()
     if load.num_threads:
         torch.set_num_threads(load.num_threads)
     device = _device(load.device)
+    make_linear, name = _NARROW.get(load.dtype, (DenseLinear, load.dtype))
     # On a CPU float32 is exact and, for models that fit a CPU, fast enough; a GPU reads the
     # checkpoint's own type, bfloat16 for Llama Guard.
-    name = ("float32" if device == "cpu" else "auto") if load.dtype == "auto" else load.dtype
-    dtype = name if name == "auto" else getattr(torch, name)
+    name = "float32" if name == "auto" and device == "cpu" else name
     model = AutoModelForCausalLM.from_pretrained(
         load.folder,
-        dtype=dtype,
+        dtype=name if name == "auto" else getattr(torch, name),
         device_map={"": device},  # through accelerate: straight to the device, shard by shard
         use_safetensors=True,
         local_files_only=True,
         trust_remote_code=False,
-        attn_implementation="sdpa",
     ).eval()
     _check_weights(model)
-    guard = LlamaGuard(model, GuardTokenizer.from_folder(load.folder))
-    return guard, Loaded(device, str(model.dtype).removeprefix("torch."))
+    num_bytes = sum(weight.nbytes for weight in model.parameters())
+    dtype = load.dtype if load.dtype in _NARROW else str(model.dtype).removeprefix("torch.")
+    ends = _ends(model)
+    llama = Llama(model, make_linear)
+    guard = LlamaGuard(llama, GuardTokenizer.from_folder(load.folder), ends)
+    load_ms = (time.perf_counter() - started) * 1000
+    return guard, Loaded(device, dtype, load_ms, num_bytes, _peak_bytes(llama.device))
+
+
+def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
+    """Launch a batch, in halves where the device has no memory for the whole."""
+    try:
+        return (guard.submit(batch),)
+    except torch.OutOfMemoryError:
+        if len(batch.pieces) == 1:
+            raise
+        torch.cuda.empty_cache()
+    middle = len(batch.pieces) // 2
+    halves = Batch(batch.pieces[:middle]), Batch(batch.pieces[middle:], batch.forgotten)
+    return tuple(part for half in halves for part in submit(guard, half))
+
+
+def _collect(guard: LlamaGuard, batch: Pass) -> BatchRead:
+    readings = tuple(reading for part in batch.parts for reading in guard.collect(part))
+    return BatchRead(readings, (time.perf_counter() - batch.started) * 1000)
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 def _device(name: str) -> str:
@@ -97,41 +149,16 @@ def _check_weights(model: PreTrainedModel) -> None:
             raise CheckpointRefused(f"weight {name} holds values that are not numbers")
 
 
-def _answer(guard: LlamaGuard, batch: Batch, held: dict[int, tuple[int, ...]]) -> BatchRead:
-    started = time.perf_counter()
-    readings = _read(guard, _join(batch, held))
-    return BatchRead(tuple(readings), (time.perf_counter() - started) * 1000)
+def _ends(model: PreTrainedModel) -> frozenset[int]:
+    """Tokens that end an answer, one or several in the checkpoint's files."""
+    ends = model.generation_config.eos_token_id
+    return frozenset(ends if isinstance(ends, list) else [ends])
 
 
-def _join(batch: Batch, held: dict[int, tuple[int, ...]]) -> tuple[Prompt, ...]:
-    """The prompts that this batch completes; the beginnings of others are held back."""
-    for key in batch.forgotten:
-        held.pop(key, None)
-    prompts = []
-    for piece in batch.pieces:
-        ids = held.pop(piece.key, ()) + piece.ids
-        if piece.is_last:
-            prompts.append(Prompt(piece.prefix, ids, piece.list_above))
-        else:
-            held[piece.key] = ids
-    return tuple(prompts)
-
-
-def _read(guard: LlamaGuard, prompts: tuple[Prompt, ...]) -> list[Reading]:
-    """Read a batch, in halves where the device has no memory for the whole."""
-    try:
-        return guard.read(prompts) if prompts else []
-    except torch.OutOfMemoryError:
-        if len(prompts) == 1:
-            raise
-        torch.cuda.empty_cache()
-    middle = len(prompts) // 2
-    return _read(guard, prompts[:middle]) + _read(guard, prompts[middle:])
-
-
-def _send(outgoing: BinaryIO, message: object) -> None:
-    outgoing.write(frame(message))
-    outgoing.flush()
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

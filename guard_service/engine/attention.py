@@ -1,0 +1,102 @@
+"""Attention of packed segments: each sees its own keys, causally, and nobody else's."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from guard_service.engine.packing import Spans
+
+# Queries [q, heads, head_dim], keys and values [k, kv_heads, head_dim] to [q, heads, head_dim].
+Attention = Callable[[Tensor, Tensor, Tensor, Spans], Tensor]
+
+
+def find_attention(device: torch.device, dtype: torch.dtype) -> Attention:
+    """The one place that decides how segments attend: the flash kernel takes half types alone."""
+    if device.type == "cuda" and dtype in (torch.bfloat16, torch.float16):
+        return _find_varlen()
+    return SegmentAttention()
+
+
+class SegmentAttention:
+    """One call for each run of segments of equal lengths, so nothing is padded."""
+
+    def __init__(self) -> None:
+        self._mask = torch.empty(0, 0)
+        self._offset = 0
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, spans: Spans) -> Tensor:
+        attended = torch.empty_like(queries)  # a row that belongs to no segment is never read
+        at_query = at_key = 0
+        for (num_queries, num_keys), run in groupby(
+            zip(spans.num_queries, spans.num_keys, strict=True)
+        ):
+            num = sum(1 for _ in run)
+            end_query, end_key = at_query + num * num_queries, at_key + num * num_keys
+            if num_queries:
+                attended[at_query:end_query] = self._attend(
+                    queries[at_query:end_query], keys[at_key:end_key], values[at_key:end_key], num
+                )
+            at_query, at_key = end_query, end_key
+        return attended
+
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, num: int) -> Tensor:
+        query, key, value = (
+            flat.view(num, -1, *flat.shape[1:]).transpose(1, 2) for flat in (queries, keys, values)
+        )
+        num_queries, num_keys = query.shape[2], key.shape[2]
+        is_square = num_queries == num_keys
+        attended = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=None if is_square else self._causal(num_queries, num_keys, query),
+            is_causal=is_square,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        return attended.transpose(1, 2).reshape_as(queries)
+
+    def _causal(self, num_queries: int, num_keys: int, like: Tensor) -> Tensor:
+        """A window of one large mask, where row i sees up to column i + past."""
+        past = num_keys - num_queries
+        if num_queries > self._mask.shape[0] or past > self._offset:
+            rows = max(num_queries, self._mask.shape[0], 256)
+            self._offset = max(past, self._offset, 256)
+            steps = torch.arange(rows + self._offset, device=like.device)
+            is_ahead = steps > torch.arange(rows, device=like.device)[:, None] + self._offset
+            self._mask = torch.zeros_like(is_ahead, dtype=like.dtype)
+            self._mask.masked_fill_(is_ahead, -torch.inf)
+        return self._mask[:num_queries, self._offset - past : self._offset + num_queries]
+
+
+def _find_varlen() -> Attention:
+    from torch.nn.attention.varlen import varlen_attn
+
+    # torch 2.11 takes fewer key heads as they are; later ones want to be told.
+    has_switch = "enable_gqa" in inspect.signature(varlen_attn).parameters
+    return partial(_attend_varlen, varlen_attn, {"enable_gqa": True} if has_switch else {})
+
+
+def _attend_varlen(
+    varlen_attn: Callable[..., Tensor],
+    switches: dict[str, bool],
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    spans: Spans,
+) -> Tensor:
+    return varlen_attn(
+        queries,
+        keys,
+        values,
+        spans.query_starts,
+        spans.key_starts,
+        max(spans.num_queries),
+        max(spans.num_keys),
+        window_size=(-1, 0),  # causal, and aligned to the last key
+        **switches,
+    )

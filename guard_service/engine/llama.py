@@ -1,0 +1,165 @@
+"""A Llama as one packed pass: flat tokens, no padding, and the last layer only where it is read.
+
+Weights, configuration and rotary frequencies are those that transformers loaded. Knows nothing of
+prompts: segments go in, logits of the rows read and the keys and values of all tokens come out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from guard_service.engine.attention import find_attention
+from guard_service.engine.elementwise import find_elementwise, normalise
+from guard_service.engine.linear import DenseLinear, Linear, MakeLinear
+from guard_service.engine.packing import Packing, Segment, Spans, pack
+from guard_service.errors import CheckpointRefused
+
+# Filled up to whole tiles, and so to few shapes; a CPU gains nothing from either.
+_TOKEN_MULTIPLE = {"cuda": 128}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    project: Linear  # to the heads of queries, keys and values; in the last layer without queries
+    output: Linear
+    mlp_norm: Tensor
+    gate_up: Linear
+    down: Linear
+    next_norm: Tensor  # of the layer above, or the model's last
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What one pass gave: logits of the rows read, and the slots of all keys and values."""
+
+    logits: Tensor  # float32 [rows read, vocabulary]
+    slots: Tensor  # [layers, 2, tokens and pasts, num_kv_heads, head_dim]
+    starts: tuple[int, ...]  # slot of each segment's first token, and the end of the last
+
+    def keep(self, segment: int, num_tokens: int | None = None) -> Tensor:
+        """A copy of the keys and values of a segment's tokens, or of its first ones."""
+        start, end = self.starts[segment : segment + 2]
+        return self.slots[:, :, start : end if num_tokens is None else start + num_tokens].clone()
+
+
+class Llama:
+    """Takes the weights out of `model`, which has no layers left afterwards."""
+
+    @torch.no_grad()
+    def __init__(self, model: PreTrainedModel, make_linear: MakeLinear = DenseLinear) -> None:
+        config = model.config
+        if config.hidden_act != "silu":
+            raise CheckpointRefused(f"hidden_act is {config.hidden_act}, must be silu")
+        self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.head_dim: int = config.head_dim
+        self.num_kv_heads: int = config.num_key_value_heads
+        self.head: Tensor = model.lm_head.weight
+        self._eps: float = config.rms_norm_eps
+        self._rotary = model.model.rotary_emb
+        self._embedding: Tensor = model.model.embed_tokens.weight
+        self._first_norm: Tensor = model.model.layers[0].input_layernorm.weight
+        self._query = make_linear(*_joined(model.model.layers[-1].self_attn.q_proj))
+        self._layers = _take_layers(model.model.layers, model.model.norm.weight, make_linear)
+        self._attend = find_attention(self.device, self.dtype)
+        self._elementwise = find_elementwise(self.device)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    def forward(self, segments: Sequence[Segment]) -> Passed:
+        """One pass over all tokens of all segments."""
+        packing = pack(segments, self.device, _TOKEN_MULTIPLE.get(self.device.type, 1))
+        slots = self.make_slots(len(packing.ids) + packing.num_past)
+        place_pasts(packing, slots)
+        starts = accumulate((len(segment.ids) for segment in segments), initial=0)
+        return Passed(self.run(packing, slots), slots, tuple(starts))
+
+    def make_slots(self, num_slots: int) -> Tensor:
+        shape = (self.num_layers, 2, num_slots, self.num_kv_heads, self.head_dim)
+        return torch.empty(shape, dtype=self.dtype, device=self.device)
+
+    def run(self, packing: Packing, slots: Tensor) -> Tensor:
+        """Logits of the rows read; the tokens' keys and values go into `slots`."""
+        hidden = F.embedding(packing.ids, self._embedding)
+        normed = normalise(hidden, self._first_norm, self._eps)
+        cos, sin = (part[0, :, None] for part in self._rotary(hidden, packing.positions[None]))
+        *body, last = zip(self._layers, slots, strict=True)
+        for layer, layer_slots in body:
+            queries = self._project(layer, normed, cos, sin, layer_slots)
+            attended = self._see(queries, layer_slots, packing, packing.spans)
+            hidden, normed = self._finish(layer, hidden, attended)
+        layer, layer_slots = last
+        self._project(layer, normed, cos, sin, layer_slots)
+        rows = packing.rows
+        if len(rows) == 0:
+            return self.head.new_empty(0, len(self.head), dtype=torch.float32)
+        queries = self._query(normed[rows]).unflatten(-1, (-1, self.head_dim))
+        queries = self._elementwise.rotate(queries, cos[rows], sin[rows])
+        attended = self._see(queries, layer_slots, packing, packing.read_spans)
+        _, normed = self._finish(layer, hidden[rows], attended)
+        return F.linear(normed, self.head).float()
+
+    def _project(
+        self, layer: Layer, normed: Tensor, cos: Tensor, sin: Tensor, slots: Tensor
+    ) -> Tensor:
+        """Queries of all tokens; their keys and values go into the layer's slots."""
+        heads = layer.project(normed).unflatten(-1, (-1, self.head_dim))
+        rotated = self._elementwise.rotate(heads[:, : -self.num_kv_heads], cos, sin)
+        slots[0, : len(heads)] = rotated[:, -self.num_kv_heads :]
+        slots[1, : len(heads)] = heads[:, -self.num_kv_heads :]
+        return rotated[:, : -self.num_kv_heads]
+
+    def _see(self, queries: Tensor, slots: Tensor, packing: Packing, spans: Spans) -> Tensor:
+        keys, values = (part.index_select(0, packing.sources) for part in slots)
+        return self._attend(queries, keys, values, spans).flatten(1)
+
+    def _finish(self, layer: Layer, hidden: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer's output, and the same normalised for what comes next."""
+        add = self._elementwise.add_normalise
+        hidden, normed = add(hidden, layer.output(attended), layer.mlp_norm, self._eps)
+        widened = self._elementwise.swiglu(layer.gate_up(normed))
+        return add(hidden, layer.down(widened), layer.next_norm, self._eps)
+
+
+def place_pasts(packing: Packing, slots: Tensor) -> None:
+    """Copy what was computed before behind the slots of the pass's own tokens."""
+    if packing.pasts:
+        start = len(packing.ids)
+        torch.cat(packing.pasts, dim=2, out=slots[:, :, start : start + packing.num_past])
+
+
+def _take_layers(
+    modules: nn.ModuleList, last_norm: Tensor, make_linear: MakeLinear
+) -> tuple[Layer, ...]:
+    """Each layer is freed once its weights are joined: never two copies of more than one."""
+    layers = []
+    while modules:
+        layer, mlp = modules[0], modules[0].mlp
+        attention = layer.self_attn
+        del modules[0]
+        queries = [attention.q_proj] if modules else []
+        layers.append(
+            Layer(
+                make_linear(*_joined(*queries, attention.k_proj, attention.v_proj)),
+                make_linear(*_joined(attention.o_proj)),
+                layer.post_attention_layernorm.weight,
+                make_linear(*_joined(mlp.gate_proj, mlp.up_proj)),
+                make_linear(*_joined(mlp.down_proj)),
+                modules[0].input_layernorm.weight if modules else last_norm,
+            )
+        )
+    return tuple(layers)
+
+
+def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of linear layers that read the same input."""
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    weight = torch.cat([linear.weight for linear in linears])
+    return weight, torch.cat(biases) if biases else None

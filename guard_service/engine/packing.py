@@ -1,0 +1,98 @@
+"""Many segments of tokens as one flat sequence: what a pass computes, and what each segment sees.
+
+    slots    | tokens of this pass | past of any segment |    keys and values, in every layer
+    keys     | past, own | past, own | ...                    gathered from them, by segment
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Tokens that follow `pasts`; what the last `num_read` of them predict is wanted."""
+
+    ids: Sequence[int]
+    pasts: tuple[Tensor, ...] = ()  # each [layers, 2, tokens, num_kv_heads, head_dim]
+    num_read: int = 0
+
+    @property
+    def num_past(self) -> int:
+        return sum(past.shape[2] for past in self.pasts)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """How flat queries face flat keys: the queries of a segment are the last of its keys."""
+
+    num_queries: tuple[int, ...]
+    num_keys: tuple[int, ...]
+    query_starts: Tensor  # int32 [segments + 1]
+    key_starts: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    pasts: tuple[Tensor, ...]  # each distinct one once
+    ids: Tensor  # [tokens]
+    positions: Tensor  # [tokens]
+    sources: Tensor  # [keys]: the slot of every key
+    rows: Tensor  # [rows read]
+    spans: Spans
+    read_spans: Spans
+
+    @property
+    def num_past(self) -> int:
+        return sum(past.shape[2] for past in self.pasts)
+
+
+def pack(segments: Sequence[Segment], device: torch.device, token_multiple: int) -> Packing:
+    """The tokens of all segments in order, then tokens that nobody sees up to a multiple."""
+    ids = [token for segment in segments for token in segment.ids]
+    ids += [0] * (-len(ids) % token_multiple)
+    pasts = {id(past): past for segment in segments for past in segment.pasts}
+    ends = accumulate((past.shape[2] for past in pasts.values()), initial=len(ids))
+    past_slots = dict(zip(pasts, ends, strict=False))
+    positions, sources, rows = list[Tensor](), list[Tensor](), list[Tensor]()
+    start = 0
+    for segment in segments:
+        end = start + len(segment.ids)
+        positions.append(_range(segment.num_past, len(segment.ids)))
+        sources += [_range(past_slots[id(past)], past.shape[2]) for past in segment.pasts]
+        sources.append(_range(start, end - start))
+        rows.append(_range(end - segment.num_read, segment.num_read))
+        start = end
+    positions.append(torch.zeros(len(ids) - start, dtype=torch.long))
+    num_keys = [segment.num_past + len(segment.ids) for segment in segments]
+    return Packing(
+        pasts=tuple(pasts.values()),
+        ids=to_device(torch.tensor(ids), device),
+        positions=to_device(torch.cat(positions), device),
+        sources=to_device(torch.cat(sources), device),
+        rows=to_device(torch.cat(rows), device),
+        spans=_spans([len(segment.ids) for segment in segments], num_keys, device),
+        read_spans=_spans([segment.num_read for segment in segments], num_keys, device),
+    )
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """A copy that does not hold up the host: the device's queue keeps it in order."""
+    if device.type != "cuda":
+        return values
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def _spans(num_queries: Sequence[int], num_keys: Sequence[int], device: torch.device) -> Spans:
+    starts = (
+        to_device(torch.tensor([0, *accumulate(lengths)], dtype=torch.int32), device)
+        for lengths in (num_queries, num_keys)
+    )
+    return Spans(tuple(num_queries), tuple(num_keys), *starts)
+
+
+def _range(start: int, length: int) -> Tensor:
+    return torch.arange(start, start + length)
