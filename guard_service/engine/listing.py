@@ -60,9 +60,7 @@ class Lister:
             for place, draft in zip(places, self._write([whole[p] for p in places]), strict=True):
                 whole[place] = draft
         texts = [self._tokenizer.decode(draft.written) for draft in whole]
-        return [
-            listed_codes(text, draft.codes) for text, draft in zip(texts, whole, strict=True)
-        ]
+        return [listed_codes(text, draft.codes) for text, draft in zip(texts, whole, strict=True)]
 
     def _extend(self, drafts: Sequence[Draft]) -> list[Draft]:
         """Each draft one code longer, or the same where the model ends it."""

@@ -1,7 +1,7 @@
 """Many segments of tokens as one flat sequence: what a pass computes, and what each segment sees.
 
-    slots    | tokens of this pass | past of any segment |    keys and values, in every layer
-    keys     | past, own | past, own | ...                    gathered from them, by segment
+slots    | tokens of this pass | past of any segment |    keys and values, in every layer
+keys     | past, own | past, own | ...                    gathered from them, by segment
 """
 
 from collections.abc import Sequence

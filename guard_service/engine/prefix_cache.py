@@ -24,7 +24,7 @@ class PrefixCache:
         return len(self._slots)
 
     def get(self, prefix: Prefix) -> Tensor:
-        """Keys and values [layers, 2, tokens, num_kv_heads, head_dim]; not the caller's to change."""
+        """Keys and values [layers, 2, tokens, num_kv_heads, head_dim]; for reading alone."""
         if prefix not in self._slots:
             self._slots[prefix] = self._compute(prefix)
             if len(self._slots) > self._max_prefixes:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from shared_data import SHARED
 
 from guard_service.conversation import Conversation, Message, Role
 from guard_service.engine.llama_guard import LlamaGuard
-from guard_service.engine.message import Load
+from guard_service.engine.message import Batch, Load, Piece
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.prompt import Prompt
@@ -53,9 +54,13 @@ SCALED = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 512,
 }
+BIASED = {"attention_bias": True, "mlp_bias": True}
+WIDE_HEADS = {"head_dim": 16, "initializer_range": 0.3}
 
 
-@pytest.mark.parametrize("config", [{}, {"rope_scaling": SCALED}, {"num_key_value_heads": 4}])
+@pytest.mark.parametrize(
+    "config", [{}, {"rope_scaling": SCALED}, {"num_key_value_heads": 4}, BIASED, WIDE_HEADS]
+)
 def test_random_checkpoints_read_as_the_reference_reads_them(
     tmp_path: Path, config: dict[str, object]
 ) -> None:
@@ -67,6 +72,80 @@ def test_random_checkpoints_read_as_the_reference_reads_them(
         assert reading.unsafe_score == pytest.approx(expected.unsafe_score, abs=1e-4)
         assert reading.label_mass == pytest.approx(expected.label_mass, rel=1e-3)
         assert sum(reading.first_scores) == pytest.approx(1, abs=1e-5)
+
+
+def cut(key: int, prompt: Prompt, *places: int) -> list[Piece]:
+    """The prompt in pieces that begin at `places`."""
+    bounds = [0, *places, len(prompt.ids)]
+    return [
+        Piece(key, prompt.prefix, prompt.ids[start:end], end == bounds[-1], prompt.list_above)
+        for start, end in pairwise(bounds)
+    ]
+
+
+@pytest.mark.parametrize("places", [(1,), (1, 2, 3), (40,), (-1,), (10, -2, -1)])
+def test_a_prompt_in_pieces_reads_as_the_whole(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer, places: tuple[int, ...]
+) -> None:
+    others = lengths(tiny_tokenizer)[:3]
+    judged = prompt_of(tiny_tokenizer, conversation(HARM + " and " * 50))
+    (whole,) = tiny.read([judged])
+    places = tuple(place % len(judged.ids) for place in places)
+    *earlier, last = cut(7, judged, *places)
+    for number, piece in enumerate(earlier):
+        company = Piece.whole(100 + number, others[number % 3])
+        assert len(tiny.read_batch(Batch((piece, company)))) == 1
+    assert tiny.num_kept == 1
+    reading = tiny.read_batch(Batch((Piece.whole(99, others[0]), last)))[1]
+    assert reading.unsafe_score == pytest.approx(whole.unsafe_score, abs=1e-4)
+    assert reading.first_scores == pytest.approx(whole.first_scores, abs=1e-4)
+    assert reading.listed == whole.listed != ()
+    assert tiny.num_kept == 0
+
+
+def test_what_is_forgotten_is_kept_no_longer(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    prompts = lengths(tiny_tokenizer)[:2]
+    first = [cut(number, prompt, 5)[0] for number, prompt in enumerate(prompts)]
+    assert tiny.read_batch(Batch(tuple(first))) == []
+    assert tiny.num_kept == 2
+    tiny.read_batch(Batch((Piece.whole(9, prompts[0]),), forgotten=(0, 1, 1234)))
+    assert tiny.num_kept == 0
+
+
+def test_a_pass_that_fails_changes_nothing_that_is_kept(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    judged = prompt_of(tiny_tokenizer, conversation(HARM))
+    (whole,) = tiny.read([judged])
+    first, last = cut(3, judged, 8)
+    tiny.read_batch(Batch((first,)))
+    broken = Piece(4, judged.prefix, (10**9,))
+    with pytest.raises(IndexError):
+        tiny.submit(Batch((last, broken), forgotten=(3,)))
+    (reading,) = tiny.read_batch(Batch((last,)))
+    assert reading.unsafe_score == pytest.approx(whole.unsafe_score, abs=1e-4)
+
+
+def test_safe_prompts_take_one_pass_and_no_decoding(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    before = tiny.num_decode_passes
+    assert tiny.read([prompt_of(tiny_tokenizer, conversation(HARMLESS))] * 20)[0].listed == ()
+    assert tiny.num_decode_passes == before
+    assert tiny.read([prompt_of(tiny_tokenizer, conversation(HARM))] * 20)[0].listed
+    assert tiny.num_decode_passes > before
+
+
+def test_bfloat16_reads_nearly_what_float32_reads(
+    guard_tiny: Path, tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    narrow = load_guard(Load(guard_tiny, "cpu", "bfloat16", None))[0]
+    sample = random.Random(2).sample(list(rows(guard_tiny)), 100)
+    prompts = [prompt_of(tiny_tokenizer, judged) for judged in sample]
+    for exact, reading in zip(tiny.read(prompts), narrow.read(prompts), strict=True):
+        assert reading.unsafe_score == pytest.approx(exact.unsafe_score, abs=0.02)
 
 
 def test_a_prompt_reads_the_same_alone_and_in_any_company(
@@ -178,10 +257,10 @@ def test_long_lists_read_as_the_reference_reads_them(
     """guard-tiny rarely lists two categories, so here it is made undecided between `,S` and end."""
     guard, reference = load(guard_tiny), Reference(guard_tiny)
     noise = torch.randn(guard._llama.head.shape[1], generator=torch.manual_seed(0))
-    for model in (guard._model, reference.model):
+    for head in (guard._llama.head, reference.model.lm_head.weight):
         with torch.no_grad():
-            end = model.lm_head.weight[tiny_tokenizer.control_id("<|eot_id|>")]
-            model.lm_head.weight[tiny_tokenizer.answer.next_s] = end + 0.3 * noise
+            end = head[tiny_tokenizer.control_id("<|eot_id|>")]
+            head[tiny_tokenizer.answer.next_s] = end + 0.3 * noise
     sample = random.Random(1).sample(list(rows(guard_tiny)), 150)
     prompts = [prompt_of(tiny_tokenizer, judged) for judged in sample]
     prompts = [p for p, r in zip(prompts, guard.read(prompts), strict=True) if r.listed]

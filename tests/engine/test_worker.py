@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import Sequence
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,10 @@ from safetensors.torch import load_file, save_file
 from scripted import SAFE, prompt
 from transformers import AutoModelForCausalLM
 
-from guard_service.engine.message import Load
+from guard_service.engine.message import Batch, Load, Piece, frame, receive_blocking
 from guard_service.engine.tokenizer import GuardTokenizer
-from guard_service.engine.worker import _read, load_guard
+from guard_service.engine.worker import load_guard, read_batches, submit
 from guard_service.errors import CheckpointRefused
-from guard_service.prompt import Prompt
 from guard_service.verdict import Reading
 
 
@@ -72,25 +71,73 @@ def test_rope_scaling_of_the_checkpoint_is_used(tmp_path: Path) -> None:
 
 
 class SmallDevice:
-    """Has memory for two prompts at a time."""
+    """Has memory for two pieces at a time, and none for id 666."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.forgotten: list[int] = []
 
-    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        self.sizes.append(len(prompts))
-        if len(prompts) > 2 or 666 in prompts[0].ids:
+    def submit(self, batch: Batch) -> Batch:
+        self.sizes.append(len(batch.pieces))
+        if len(batch.pieces) > 2 or 666 in batch.pieces[0].ids:
             raise torch.OutOfMemoryError
-        return [Reading(prompt.ids[0] / 100, 1.0, SAFE.first_scores) for prompt in prompts]
+        self.forgotten += batch.forgotten
+        return batch
+
+
+def batch_of(*ids: int, forgotten: tuple[int, ...] = ()) -> Batch:
+    return Batch(tuple(Piece.whole(number, prompt(number)) for number in ids), forgotten)
 
 
 def test_a_batch_too_large_for_the_device_is_read_in_halves_and_in_order() -> None:
     device = SmallDevice()
-    readings = _read(device, tuple(prompt(n) for n in range(7)))  # type: ignore[arg-type]
-    assert [round(reading.unsafe_score * 100) for reading in readings] == list(range(7))
+    parts = submit(device, batch_of(*range(7), forgotten=(9,)))  # type: ignore[arg-type]
+    keys = [piece.key for part in parts for piece in part.pieces]  # type: ignore[attr-defined]
+    assert keys == list(range(7))
     assert device.sizes[0] == 7
+    assert device.forgotten == [9]
 
 
-def test_a_single_prompt_too_large_for_the_device_is_an_error() -> None:
+def test_a_single_piece_too_large_for_the_device_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        _read(SmallDevice(), (prompt(666),))  # type: ignore[arg-type]
+        submit(SmallDevice(), batch_of(666))  # type: ignore[arg-type]
+
+
+class SlowDevice:
+    """Launches at once, answers when collected, and keeps the order of both."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def submit(self, batch: Batch) -> int:
+        self.steps.append(f"submit {batch.pieces[0].key}")
+        return batch.pieces[0].key
+
+    def collect(self, key: int) -> list[Reading]:
+        self.steps.append(f"collect {key}")
+        return [SAFE]
+
+
+@pytest.mark.parametrize(
+    ("max_under_way", "steps"),
+    [
+        (1, ["submit 0", "collect 0", "submit 1", "collect 1", "submit 2", "collect 2"]),
+        # The front is gone before the last is collected: nobody waits for it.
+        (2, ["submit 0", "submit 1", "collect 0", "submit 2", "collect 1"]),
+    ],
+)
+def test_the_next_batch_is_launched_before_the_one_before_is_collected(
+    max_under_way: int, steps: list[str]
+) -> None:
+    device = SlowDevice()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"".join(frame(batch_of(number)) for number in range(3)))
+        ours.shutdown(socket.SHUT_WR)
+        read_batches(theirs, device, max_under_way)  # type: ignore[arg-type]
+        theirs.shutdown(socket.SHUT_WR)
+        answers = list(iter(lambda: receive_blocking(ours), None))
+    assert device.steps == steps
+    assert [answer.readings for answer in answers] == [(SAFE,)] * sum(
+        s.startswith("collect") for s in steps
+    )
