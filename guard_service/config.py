@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     model: str = "guard-tiny"  # a checkpoint folder, or the embedded development model
     # One engine on each: "cuda:0,cuda:1"; auto: every GPU, or the CPU.
     devices: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?(,cuda:\d+)*)$")] = "auto"
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    dtype: Literal["auto", "bfloat16", "float16", "float32", "fp8", "int8"] = "auto"
     num_threads: Positive | None = None  # of torch on a CPU; None: one per core
     max_window_tokens: Positive | None = None  # None: what the model was made for
     check_canary: bool = True  # known prompts must read right before serving

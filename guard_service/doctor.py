@@ -28,6 +28,7 @@ _PULL = "guard pull llama-guard-3-8b fetches the model: name its folder as --mod
 _GIB = 2**30
 _LARGE_BYTES = 2 * _GIB  # of weights: from here a CPU takes seconds a check
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "float32": 4, "float16": 2, "bfloat16": 2}
+_BYTES |= {"fp8": 2, "int8": 4}  # as they are loaded, before they are narrowed
 _PREFIX_TOKENS = 200  # of a policy with a few categories of its own
 _FIXED_BYTES = _GIB  # logits, the CUDA context, fragmentation
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,14 +83,14 @@ def _find_varlen() -> Attention:
 
 
 def _attend_varlen(
-    varlen_attn: Callable[..., Tensor],
+    varlen_attn: Callable[..., Any],
     switches: dict[str, bool],
     queries: Tensor,
     keys: Tensor,
     values: Tensor,
     spans: Spans,
 ) -> Tensor:
-    return varlen_attn(
+    attended: Tensor = varlen_attn(
         queries,
         keys,
         values,
@@ -100,3 +101,4 @@ def _attend_varlen(
         window_size=(-1, 0),  # causal, and aligned to the last key
         **switches,
     )
+    return attended

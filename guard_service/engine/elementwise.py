@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,5 @@ def find_elementwise(device: torch.device) -> Elementwise:
     """Plain on a CPU, where compiling costs more seconds at every start than it ever saves."""
     if device.type != "cuda":
         return Elementwise()
-    return Elementwise(
-        *(torch.compile(step, dynamic=True) for step in (add_normalise, rotate, swiglu))
-    )
+    fused = partial(torch.compile, dynamic=True)
+    return Elementwise(fused(add_normalise), fused(rotate), fused(swiglu))

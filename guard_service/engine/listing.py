@@ -96,4 +96,4 @@ class Lister:
         segments = [Segment(i, d.pasts, num_read) for i, d in zip(ids, drafts, strict=True)]
         passed = self._llama.forward(segments)
         pasts = [passed.keep(number) for number in range(len(segments))]
-        return passed.logits.unflatten(0, (-1, num_read)), pasts
+        return passed.logits.view(len(segments), num_read, -1), pasts

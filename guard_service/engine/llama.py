@@ -7,6 +7,7 @@ prompts: segments go in, logits of the rows read and the keys and values of all 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +101,7 @@ class Llama:
         rows = packing.rows
         if len(rows) == 0:
             return self.head.new_empty(0, len(self.head), dtype=torch.float32)
-        queries = self._query(normed[rows]).unflatten(-1, (-1, self.head_dim))
+        queries = self._query(normed[rows]).view(len(rows), -1, self.head_dim)
         queries = self._elementwise.rotate(queries, cos[rows], sin[rows])
         attended = self._see(queries, layer_slots, packing, packing.read_spans)
         _, normed = self._finish(layer, hidden[rows], attended)
@@ -110,7 +111,7 @@ class Llama:
         self, layer: Layer, normed: Tensor, cos: Tensor, sin: Tensor, slots: Tensor
     ) -> Tensor:
         """Queries of all tokens; their keys and values go into the layer's slots."""
-        heads = layer.project(normed).unflatten(-1, (-1, self.head_dim))
+        heads = layer.project(normed).view(len(normed), -1, self.head_dim)
         rotated = self._elementwise.rotate(heads[:, : -self.num_kv_heads], cos, sin)
         slots[0, : len(heads)] = rotated[:, -self.num_kv_heads :]
         slots[1, : len(heads)] = heads[:, -self.num_kv_heads :]
@@ -135,11 +136,9 @@ def place_pasts(packing: Packing, slots: Tensor) -> None:
         torch.cat(packing.pasts, dim=2, out=slots[:, :, start : start + packing.num_past])
 
 
-def _take_layers(
-    modules: nn.ModuleList, last_norm: Tensor, make_linear: MakeLinear
-) -> tuple[Layer, ...]:
+def _take_layers(modules: Any, last_norm: Tensor, make_linear: MakeLinear) -> tuple[Layer, ...]:
     """Each layer is freed once its weights are joined: never two copies of more than one."""
-    layers = []
+    layers = list[Layer]()
     while modules:
         layer, mlp = modules[0], modules[0].mlp
         attention = layer.self_attn
@@ -160,6 +159,6 @@ def _take_layers(
 
 def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of linear layers that read the same input."""
-    biases = [linear.bias for linear in linears if linear.bias is not None]
-    weight = torch.cat([linear.weight for linear in linears])
-    return weight, torch.cat(biases) if biases else None
+    biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
+    weights: list[Tensor] = [linear.weight for linear in linears]
+    return torch.cat(weights), torch.cat(biases) if biases else None

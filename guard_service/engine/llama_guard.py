@@ -126,7 +126,7 @@ class LlamaGuard:
         """[endings, 3 + numbers]: the few values that are read."""
         if not endings:
             return logits.new_empty(0, 3 + len(self._numbers))
-        rows = logits.unflatten(0, (-1, _NUM_READ))
+        rows = logits.view(len(endings), _NUM_READ, -1)
         labels = rows[:, 0].softmax(-1)[:, self._labels]
         mass = labels.sum(-1, keepdim=True)
         accepted = (rows[:, 1:3].argmax(-1) == self._forced).all(-1, keepdim=True)
@@ -185,6 +185,6 @@ def _to_host(values: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
         return values, None
     copy = torch.empty_like(values, device="cpu", pin_memory=True)
     copy.copy_(values, non_blocking=True)
-    is_read = torch.cuda.Event()
+    is_read = torch.cuda.Event()  # type: ignore[no-untyped-call]
     is_read.record()
     return copy, is_read

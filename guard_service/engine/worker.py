@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from guard_service.engine.linear import DenseLinear, Fp8Linear, Int8Linear
+from guard_service.engine.linear import DenseLinear, Fp8Linear, Int8Linear, MakeLinear
 from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
 from guard_service.engine.message import (
@@ -35,9 +35,11 @@ from guard_service.errors import CheckpointRefused
 # The engine cannot be trusted after this (a CUDA error leaves the context dead): start a new one.
 EXIT_ENGINE_ERROR = 70
 
-
 # Kept in fewer bits, computed in the type beside it.
-_NARROW = {"int8": (Int8Linear, "float32"), "fp8": (Fp8Linear, "bfloat16")}
+_NARROW: dict[str, tuple[MakeLinear, str]] = {
+    "int8": (Int8Linear, "float32"),
+    "fp8": (Fp8Linear, "bfloat16"),
+}
 
 
 @dataclass(frozen=True, slots=True)
