@@ -97,9 +97,11 @@ class LlamaGuard:
         )
         scores, is_read = _to_host(self._score(passed.logits, endings))
         # 3) what the next pieces follow
-        for number, piece in enumerate(batch.pieces):
-            if not piece.is_last:
-                self._kept[piece.key] = (*pasts[number][1:], passed.keep(number))
+        self._kept |= {
+            piece.key: (*pasts[number][1:], passed.keep(number))
+            for number, piece in enumerate(batch.pieces)
+            if not piece.is_last
+        }
         ended = (ending.piece.key for ending in endings)
         for key in (*ended, *batch.forgotten):
             self._kept.pop(key, None)
