@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test check format serve bench test-gpu protos wheel clean
+.PHONY: help install demo test check format serve bench bench-gpu test-gpu protos wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,11 @@ protos: install ## Generate guard_service/v1 from protos/
 wheel: install ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
-bench: install ## Measure on this machine, against transformers' generate
-	$(BIN)/python tests/benchmarks/bench_engine.py
+bench: install ## Measure guard-tiny here, in turn with what a user would pick instead
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.peers --rows models/guard-tiny/contrast_test.jsonl
+
+bench-gpu: install ## Everything that needs a CUDA machine, under nine minutes, into build/bench-gpu
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu
 
 test-gpu: install ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu

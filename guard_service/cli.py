@@ -14,6 +14,7 @@ from rich.console import Console
 
 from guard_service import app as service
 from guard_service import show
+from guard_service.benchmark.command import bench
 from guard_service.client import AsyncGuardClient, GuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.config import Settings, read_settings
@@ -37,6 +38,7 @@ commands = typer.Typer(
 )
 review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
 commands.add_typer(review_commands, name="review")
+commands.command()(bench)
 
 out = Console(soft_wrap=True)
 

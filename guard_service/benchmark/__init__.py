@@ -1,0 +1,1 @@
+"""Measures the service: workloads, load, what it is worth. Imports no torch."""
