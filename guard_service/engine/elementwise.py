@@ -10,7 +10,8 @@ from torch import Tensor
 
 
 def normalise(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
-    return F.rms_norm(hidden, weight.shape, weight, eps)
+    """In the type of the weight; `hidden` may be kept in a wider one."""
+    return F.rms_norm(hidden, weight.shape, weight.to(hidden.dtype), eps).to(weight.dtype)
 
 
 def add_normalise(
