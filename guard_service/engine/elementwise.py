@@ -10,8 +10,7 @@ from torch import Tensor
 
 
 def normalise(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """In the type of the weight; `hidden` may be kept in a wider one."""
-    return F.rms_norm(hidden, weight.shape, weight.to(hidden.dtype), eps).to(weight.dtype)
+    return F.rms_norm(hidden, weight.shape, weight, eps)
 
 
 def add_normalise(
