@@ -47,7 +47,7 @@ def distil(
 def made_rows(train: tuple[Row, ...], rng: random.Random) -> list[Row]:
     prompts = [r.judged for r in train if r.role == "user" and len(r.judged) < 500]
     replies = [r for r in train if r.role == "assistant"]
-    words = list({word for text in prompts for word in text.split()})
+    words = sorted({word for text in prompts for word in text.split()})
     texts = [splice(rng.choice(prompts), rng.choice(prompts), rng) for _ in range(NUM_SPLICED)]
     texts += [swap_words(rng.choice(prompts), words, rng) for _ in range(NUM_SWAPPED)]
     texts += [thinned(rng.choice(prompts), rng) for _ in range(NUM_THINNED)]
