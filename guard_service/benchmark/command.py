@@ -39,7 +39,9 @@ def bench(
     ] = None,
     price_per_hour: Annotated[float | None, typer.Option(help="Of this machine.")] = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint folder.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="auto, cpu, or cuda:N, comma-separated.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(help="Number type of the weights.")] = None,
     seed: int = 0,
     to_json: Annotated[Path | None, typer.Option("--json", help="Write all figures.")] = None,
@@ -61,7 +63,7 @@ def bench(
         price_per_hour=price_per_hour,
         seed=seed,
     )
-    settings = read_settings(model=model, device=device, dtype=dtype, database_url="sqlite://")
+    settings = read_settings(model=model, devices=devices, dtype=dtype, database_url="sqlite://")
     report = asyncio.run(measure(plan, settings))
     table.show(Console(soft_wrap=True), report)
     if to_json:

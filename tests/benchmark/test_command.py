@@ -17,6 +17,7 @@ def bench(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 def test_everything_of_one_measurement_is_in_the_report(tmp_path: Path) -> None:
     flags = ("--agreement", "bfloat16", "--price-per-hour", "1", "--plot", "load.svg")
+    flags += ("--devices", "cpu")
     done = bench("--json", "report.json", *flags, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Saturated" in done.stdout and "Poisson" in done.stdout

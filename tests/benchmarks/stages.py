@@ -207,7 +207,7 @@ def poisson(session: Session) -> list[Row]:
     session.guard = None
     path = session.out / "bench.json"
     command = ["guard_service", "bench", "--model", str(session.folder), "--json", str(path)]
-    command += ["--device", session.device, "--dtype", DTYPE, "--requests"]
+    command += ["--devices", session.device, "--dtype", DTYPE, "--requests"]
     command += [str(session.num_prompts), "--duration-s", "8" if session.shape == "8b" else "0.5"]
     _python(*command, "--workload", "W100", "--workload", "Wmix", "--load-share", "0.8")
     report = json.loads(path.read_text())

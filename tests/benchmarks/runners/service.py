@@ -18,7 +18,7 @@ from serving import serving
 def load(work: Work) -> Peer:
     stack = ExitStack()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    flags = ("--model", work.folder, "--device", work.device)
+    flags = ("--model", work.folder, "--devices", work.device)
     limits = {"GUARD_DTYPE": work.dtype}
     if work.num_threads:
         limits["GUARD_NUM_THREADS"] = str(work.num_threads)
