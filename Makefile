@@ -47,7 +47,7 @@ wheel: install ## Build the wheel into dist/
 bench: install ## Measure guard-tiny here, in turn with what a user would pick instead
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.peers --rows models/guard-tiny/contrast_test.jsonl
 
-bench-gpu: install ## Everything that needs a CUDA machine, under nine minutes, into build/bench-gpu
+bench-gpu: install ## Everything that needs a CUDA machine, in one run, into build/bench-gpu
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu
 
 test-gpu: install ## The tests that need a CUDA device
