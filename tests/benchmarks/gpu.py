@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from benchmarks import stages
 from benchmarks.checkpoint import SHAPES
-from benchmarks.stages import Session
+from benchmarks.session import Session
 
 TOTAL_S = 530
 

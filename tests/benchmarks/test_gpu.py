@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from benchmarks import gpu
 from benchmarks.gpu import Outcome, Stage, markdown, run_stage
-from benchmarks.stages import Session, passes
+from benchmarks.session import Session
+from benchmarks.stages import passes
 
 from guard_service.prompt import Prefix, Prompt
 
