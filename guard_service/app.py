@@ -20,12 +20,12 @@ from guard_service.engine.batcher import Batcher
 from guard_service.engine.canary import check_canaries
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.machine import find_devices
-from guard_service.engine.message import Load
+from guard_service.engine.message import Engine, Load
 from guard_service.engine.pool import EnginePool
 from guard_service.engine.process import EngineProcess
 from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits
-from guard_service.engine.supervisor import Engine, OnServing, Supervisor
+from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid
 from guard_service.pipeline import Pipeline

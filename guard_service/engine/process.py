@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from contextlib import suppress
 
 from guard_service.engine.message import (
     Batch,
@@ -14,6 +15,7 @@ from guard_service.engine.message import (
     frame,
     receive,
 )
+from guard_service.engine.watchdog import within
 from guard_service.errors import CheckpointRefused, EngineUnavailable
 
 
@@ -59,15 +61,25 @@ class EngineProcess:
             answer = await _receive(self._reader, self._writer)
         if isinstance(answer, BatchFailed):
             raise EngineUnavailable(f"the engine failed: {answer.problem}")
-        num_readings = sum(piece.is_last for piece in batch.pieces)
-        if not isinstance(answer, BatchRead) or len(answer.readings) != num_readings:
-            self._process.kill()
+        if not isinstance(answer, BatchRead):
+            self.kill()
             raise EngineUnavailable("the engine answered out of turn")
         return answer
+
+    async def ping(self, limit_s: float) -> None:
+        """TimeoutError if the process is silent so long although all before is answered."""
+        self._writer.write(frame(Batch(())))
+        async with self._turn:
+            await within(limit_s, _receive(self._reader, self._writer))
 
     async def wait_dead(self) -> int:
         """Wait until the process has ended; its exit code."""
         return await self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: one that hangs would not heed less."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
 
     async def stop(self) -> None:
         self._writer.close()
