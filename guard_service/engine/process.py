@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from guard_service.engine.message import (
@@ -17,6 +18,8 @@ from guard_service.engine.message import (
 )
 from guard_service.engine.watchdog import within
 from guard_service.errors import CheckpointRefused, EngineUnavailable
+
+WORKER = (sys.executable, "-m", "guard_service.engine.worker")
 
 
 class EngineProcess:
@@ -36,11 +39,11 @@ class EngineProcess:
         self.loaded = loaded
 
     @classmethod
-    async def start(cls, load: Load) -> "EngineProcess":
+    async def start(cls, load: Load, command: Sequence[str] | None = None) -> "EngineProcess":
         """Spawn (never fork: torch and gRPC do not survive it) and wait for the model to load."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours)
-        spawning = asyncio.create_task(_spawn(theirs))
+        spawning = asyncio.create_task(_spawn(theirs, command or WORKER))
         try:
             process = await asyncio.shield(spawning)  # cancelled half-way it would be lost
             loaded = await _load(reader, writer, load)
@@ -86,11 +89,11 @@ class EngineProcess:
         await _reap(self._process)
 
 
-async def _spawn(theirs: socket.socket) -> asyncio.subprocess.Process:
+async def _spawn(theirs: socket.socket, command: Sequence[str]) -> asyncio.subprocess.Process:
     descriptor = theirs.fileno()
     with theirs:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "guard_service.engine.worker", str(descriptor)),
+            *(*command, str(descriptor)),
             pass_fds=(descriptor,),
             start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
         )
@@ -101,7 +104,8 @@ async def _load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load
     answer = await _receive(reader, writer)
     if isinstance(answer, LoadFailed):
         raise CheckpointRefused(answer.problem)
-    assert isinstance(answer, Loaded), "This is a bug: the engine answered out of turn."
+    if not isinstance(answer, Loaded):
+        raise EngineUnavailable("the engine answered out of turn")
     return answer
 
 
@@ -111,6 +115,8 @@ async def _receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         return await receive(reader)
     except (asyncio.IncompleteReadError, OSError):
         raise EngineUnavailable("the engine process died") from None
+    except Exception:  # what unpickling garbage raises is the garbage's to choose
+        return None
 
 
 async def _reap(process: asyncio.subprocess.Process, grace_s: float = 5.0) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from guard_service.engine.message import Engine
 from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience, watch
-from guard_service.errors import EngineUnavailable, GuardError
+from guard_service.errors import EngineUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,9 @@ class Supervisor:
         """Its exit code; a watchdog may have been what ended it."""
         watchdog = asyncio.create_task(watch(engine, self._patience, self._check))
         try:
-            return await engine.wait_dead()
+            code = await engine.wait_dead()
+            await engine.stop()  # or its socket stays open
+            return code
         finally:
             watchdog.cancel()
             await asyncio.gather(watchdog, return_exceptions=True)
@@ -104,6 +106,6 @@ class Supervisor:
             backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
             try:
                 return await self._serve(), backoff_s
-            except (GuardError, OSError) as error:
+            except Exception as error:  # whatever it was, nobody else would try again
                 extra = {"action": "engine_restart_failed", "error": type(error).__name__}
                 log.error("engine did not come back", extra=extra)
