@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test check format serve bench bench-gpu test-gpu protos wheel clean
+.PHONY: help install demo test check format serve bench bench-gpu torture test-gpu protos wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,10 @@ bench: install ## Measure guard-tiny here, in turn with what a user would pick i
 
 bench-gpu: install ## Everything that needs a CUDA machine, in one run, into build/bench-gpu
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu
+
+torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILLS, _SEED say how long
+	GUARD_TEST_DEATHS=$${GUARD_TEST_DEATHS:-1000} GUARD_TEST_DRAINS=$${GUARD_TEST_DRAINS:-200} \
+	GUARD_TEST_KILLS=$${GUARD_TEST_KILLS:-200} $(BIN)/python -m pytest -s tests/faults
 
 test-gpu: install ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu

@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from guard_service.api.admission import Door
 from guard_service.api.moderation import ModerationService
@@ -18,23 +16,22 @@ from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.canary import check_canaries
-from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
+from guard_service.engine.checkpoint import Checkpoint
 from guard_service.engine.machine import find_devices
-from guard_service.engine.message import Load
+from guard_service.engine.message import Engine, Load
 from guard_service.engine.pool import EnginePool
 from guard_service.engine.process import EngineProcess
 from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits
-from guard_service.engine.supervisor import Engine, OnServing, Supervisor
-from guard_service.engine.tokenizer import GuardTokenizer
-from guard_service.errors import SettingsInvalid
+from guard_service.engine.supervisor import OnServing, Supervisor
+from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
-from guard_service.policy import Policy, read_policies
-from guard_service.review.store import ReviewStore
+from guard_service.reload import Reloader
+from guard_service.stall import LoopWatch
+from guard_service.startup import Prepared, Refusals, prepare
+from guard_service.stop import on_hangup, stop_signal
 
 log = logging.getLogger(__name__)
-
-_EMBEDDED_POLICIES = Path(__file__).parent / "policies"
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
 
@@ -44,10 +41,9 @@ class Guard:
     """A pipeline and the engine behind it, which is still to be started."""
 
     pipeline: Pipeline
-    store: ReviewStore
     engine: EnginePool
-    checkpoint: Checkpoint
-    max_window_tokens: int
+    prepared: Prepared
+    digest: "asyncio.Task[str]"  # of the model's files, once they are read and found right
 
 
 async def _ignore(_: bool) -> None:
@@ -55,38 +51,27 @@ async def _ignore(_: bool) -> None:
 
 
 @asynccontextmanager
-async def open_guard(settings: Settings, on_serving: OnServing = _ignore) -> AsyncIterator[Guard]:
+async def open_guard(
+    settings: Settings, on_serving: OnServing = _ignore, refusals: Refusals | None = None
+) -> AsyncIterator[Guard]:
     """Everything between the doors and the model; StartupRefused if it cannot work together."""
-    checkpoint = find_checkpoint(settings.model)
-    if checkpoint.is_development:
+    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals())
+    if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
-    policies = load_policies(settings)
-    window = window_tokens(settings, checkpoint)
-    tokenizer = GuardTokenizer.from_folder(checkpoint.folder, window)
-    for policy in policies.values():
-        tokenizer.check_policy(policy)
-    store = ReviewStore(settings.database_url)
-    engine = _pool(settings, checkpoint, tokenizer, policies, on_serving)
+    store, digest = prepared.store, asyncio.create_task(_verify(prepared.checkpoint))
+    engine = _pool(settings, prepared, digest, on_serving)
     reuse = Reuse(settings.reading_cache_mb * 2**20, settings.min_label_mass)
-    batcher = Batcher(lambda: engine.engines, _batch_limits(settings), reuse)
-    pipeline = Pipeline(
-        tokenizer=tokenizer,
-        reader=batcher,
-        feed=store,
-        policies=policies,
-        default_policy=settings.default_policy,
-        limits=limits(settings),
-        model=checkpoint.name,
-        min_label_mass=settings.min_label_mass,
-    )
+    batch_limits, patience = _batch_limits(settings), _patience(settings)
+    batcher = Batcher(lambda: engine.engines, batch_limits, reuse, patience)
     try:
         await store.start()
         batcher.start()
-        yield Guard(pipeline, store, engine, checkpoint, window)
+        yield Guard(_pipeline(settings, prepared, batcher), engine, prepared, digest)
     finally:
         await batcher.stop()
         await engine.stop()
         await store.stop()
+        await asyncio.gather(digest, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +80,7 @@ class Listening:
 
     server: GuardServer
     engine: EnginePool
+    prepared: Prepared
 
     @property
     def port(self) -> int:
@@ -108,23 +94,34 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     The port is open before the model is loaded: until then health says NOT_SERVING and calls are
     answered UNAVAILABLE, which clients retry.
     """
-    server = GuardServer(f"{settings.host}:{settings.port}", limits(settings))
-    async with open_guard(settings, server.set_serving) as guard:
-        digest = asyncio.create_task(asyncio.to_thread(guard.checkpoint.digest))
-        info = partial(_server_info, guard, settings, digest)
+    address, refusals = f"{settings.host}:{settings.port}", Refusals()
+    server = refusals.attempt(lambda: GuardServer(address, limits(settings)))
+    on_serving = server.set_serving if server else _ignore
+    async with open_guard(settings, on_serving, refusals) as guard:
+        assert server, "This is a bug: a refusal was lost."
+        info = partial(_server_info, guard, settings)
         door = Door(settings.max_concurrent_requests)
         moderating = ModerationService(guard.pipeline, door, info)
-        await server.start(moderating, ReviewService(guard.store))
+        await server.start(moderating, ReviewService(guard.prepared.store))
         try:
-            yield Listening(server, guard.engine)
+            yield Listening(server, guard.engine, guard.prepared)
         finally:
             await server.stop(settings.lame_duck_s, settings.drain_s)
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once."""
-    stopping = _stop_signal()
+async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; SIGHUP takes over what `read` then gives."""
+    stopping, loop = stop_signal(), asyncio.get_running_loop()
+    on_hangup(lambda: None)  # until there is something to read again
+    with LoopWatch(loop, settings.max_stall_s):
+        await _serve(settings, read, stopping)
+
+
+async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asyncio.Event) -> None:
     async with open_server(settings) as listening:
+        prepared = listening.prepared
+        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer)
+        on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         log.info("listening", extra={"action": "listening", **where})
         await _until(stopping, listening.engine)
@@ -146,17 +143,6 @@ async def _until(stopping: asyncio.Event, engine: EnginePool) -> None:
         await asyncio.gather(starting, stop, return_exceptions=True)
 
 
-def load_policies(settings: Settings) -> dict[str, Policy]:
-    policies = read_policies(settings.policies or _EMBEDDED_POLICIES)
-    if settings.default_policy not in policies:
-        raise SettingsInvalid(f"default_policy: no policy {settings.default_policy}")
-    return policies
-
-
-def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
-    return min(settings.max_window_tokens or checkpoint.context, checkpoint.context)
-
-
 def limits(settings: Settings) -> Limits:
     return Limits(settings.max_messages, settings.max_conversation_bytes)
 
@@ -170,52 +156,65 @@ def _batch_limits(settings: Settings) -> BatchLimits:
     )
 
 
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        settings.max_pass_s, settings.max_pass_factor, settings.heartbeat_s, settings.max_start_s
+    )
+
+
+async def _verify(checkpoint: Checkpoint) -> str:
+    return await asyncio.to_thread(checkpoint.verify)
+
+
+def _pipeline(settings: Settings, prepared: Prepared, batcher: Batcher) -> Pipeline:
+    return Pipeline(
+        tokenizer=prepared.tokenizer,
+        reader=batcher,
+        feed=prepared.store,
+        policies=prepared.policies,
+        default_policy=settings.default_policy,
+        limits=limits(settings),
+        model=prepared.checkpoint.name,
+        min_label_mass=settings.min_label_mass,
+    )
+
+
 def _pool(
     settings: Settings,
-    checkpoint: Checkpoint,
-    tokenizer: GuardTokenizer,
-    policies: dict[str, Policy],
+    prepared: Prepared,
+    digest: "asyncio.Task[str]",
     on_serving: OnServing,
 ) -> EnginePool:
+    checkpoint, patience = prepared.checkpoint, _patience(settings)
+
     async def devices() -> Sequence[str]:
+        await asyncio.shield(digest)  # nothing of the files is loaded before they are found right
         return await asyncio.to_thread(find_devices, settings.devices)
 
     async def check(engine: Engine) -> None:
         if settings.check_canary:
-            policy = policies[settings.default_policy]
-            await check_canaries(engine, tokenizer, checkpoint, policy, settings.min_label_mass)
+            policy = prepared.policies[settings.default_policy]
+            await check_canaries(
+                engine, prepared.tokenizer, checkpoint, policy, settings.min_label_mass
+            )
 
     def supervise(device: str, report: OnServing) -> Supervisor:
         load = Load(checkpoint.folder, device, settings.dtype, settings.num_threads)
-        return Supervisor(partial(EngineProcess.start, load), check, report)
+        return Supervisor(partial(EngineProcess.start, load), check, report, patience)
 
     return EnginePool(devices, supervise, on_serving)
 
 
-def _server_info(guard: Guard, settings: Settings, digest: "asyncio.Task[str]") -> ServerInfo:
+def _server_info(guard: Guard, settings: Settings) -> ServerInfo:
     """What is known by now: device and digest are empty until the model is loaded and hashed."""
-    loaded = guard.engine.loaded
+    loaded, checkpoint, digest = guard.engine.loaded, guard.prepared.checkpoint, guard.digest
     return ServerInfo(
-        model=guard.checkpoint.name,
+        model=checkpoint.name,
         model_digest=digest.result() if digest.done() else "",
         device=loaded.device if loaded else "",
         dtype=loaded.dtype if loaded else "",
-        is_development=guard.checkpoint.is_development,
+        is_development=checkpoint.is_development,
         limits=guard.pipeline.limits,
-        max_window_tokens=guard.max_window_tokens,
+        max_window_tokens=guard.prepared.max_window_tokens,
         max_concurrent_requests=settings.max_concurrent_requests,
     )
-
-
-def _stop_signal() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; the next finds the default handler and ends at once."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop(number: signal.Signals) -> None:
-        stopping.set()
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    return stopping

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 from enum import Enum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +20,10 @@ from guard_service.client import AsyncGuardClient, GuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.config import Settings, read_settings
 from guard_service.doctor import Level, examine
-from guard_service.engine.checkpoint import find_window, models_folder
+from guard_service.engine.checkpoint import find_checkpoint, find_window, models_folder
 from guard_service.engine.download import pull as download
 from guard_service.engine.entry import Caller, Lane
+from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.pipeline import Check
@@ -30,6 +32,7 @@ from guard_service.review.store import ReviewStore
 from guard_service.screening.evaluation import Judged, evaluate
 from guard_service.screening.labelled import read_labelled
 from guard_service.screening.messages import read_conversation
+from guard_service.startup import load_policies
 
 EXIT_BLOCK = 3
 
@@ -69,9 +72,10 @@ def serve(
     database_url: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """Serve over gRPC until SIGTERM."""
-    settings = read_settings(**locals())
+    read = partial(read_settings, **locals())
+    settings = read()
     show.start_logging(settings.log_level)
-    asyncio.run(service.serve(settings))
+    asyncio.run(service.serve(settings, read))
 
 
 @commands.command()
@@ -113,7 +117,7 @@ def prompt(
     folder = Path(model) if model else models_folder() / "guard-tiny"
     tokenizer = GuardTokenizer.from_folder(folder, find_window(folder))
     settings = read_settings(policies=policies, default_policy=policy)
-    chosen = service.load_policies(settings)[settings.default_policy]
+    chosen = load_policies(settings)[settings.default_policy]
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
@@ -160,10 +164,19 @@ def pull(
 
 @commands.command()
 def doctor(
-    model: Model = None, devices: Devices = None, policies: Policies = None, as_json: AsJson = False
+    model: Model = None,
+    devices: Devices = None,
+    policies: Policies = None,
+    write_hashes: Annotated[
+        bool, typer.Option("--write-hashes", help="First take the model's files as the right ones.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what would stop this machine from serving a model. Exit status 1 if something would."""
-    findings = examine(read_settings(model=model, devices=devices, policies=policies))
+    settings = read_settings(model=model, devices=devices, policies=policies)
+    if write_hashes:
+        write_digests(find_checkpoint(settings.model).folder)
+    findings = examine(settings)
     if as_json:
         out.print_json(json.dumps([asdict(finding) for finding in findings], default=_plain))
     else:

@@ -22,6 +22,7 @@ from guard_service.errors import SettingsInvalid
 Positive = Annotated[int, Field(gt=0)]
 PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prompt
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+Limit = Annotated[float, Field(gt=0, le=86400)]
 
 _PREFIX = "GUARD_"
 
@@ -56,6 +57,12 @@ class Settings(BaseSettings):
     max_batch_requests: Positive = 64
     max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
     reading_cache_mb: Annotated[int, Field(ge=0)] = 0  # of readings, each for its caller alone
+
+    max_pass_s: Limit = 10.0  # from then on a pass hangs, and so does an engine without heartbeat
+    max_pass_factor: Limit = 10.0  # or so many times its estimate, if that is more
+    heartbeat_s: Limit = 5.0
+    max_start_s: Limit = 900.0  # to load the model and read known prompts
+    max_stall_s: Limit = 1.0  # of the event loop, before it is logged
 
     lame_duck_s: Seconds = 0.5  # still answering while balancers see NOT_SERVING
     drain_s: Seconds = 10.0  # for what is in flight, after that

@@ -56,6 +56,8 @@ def check_reading(reading: Reading, min_label_mass: float) -> Reading:
     numbers = (reading.unsafe_score, reading.label_mass, *reading.first_scores)
     if not all(math.isfinite(number) and 0 <= number <= 1.001 for number in numbers):
         raise ReadingRejected("the model's scores are not probabilities")
+    if not math.isclose(sum(reading.first_scores), 1, abs_tol=0.01):
+        raise ReadingRejected("the shares of the categories do not add up to 1")
     if reading.label_mass < min_label_mass:
         raise ReadingRejected(
             f"only {reading.label_mass:.3f} of the probability lies on safe and unsafe together"
@@ -72,6 +74,8 @@ def read_verdict(readings: Sequence[Reading], policy: Policy) -> Verdict:
 
 
 def _judge(reading: Reading, policy: Policy) -> Verdict:
+    if len(reading.first_scores) != len(policy.categories):
+        raise ReadingRejected("the model answered for other categories than were asked")
     is_unsafe = reading.unsafe_score >= policy.threshold
     listed = reading.listed if is_unsafe else ()
     categories = []

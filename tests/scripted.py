@@ -30,6 +30,7 @@ class ScriptedEngine:
         read: Callable[[Prompt], Reading] | None = None,
         seconds: Callable[[int], float] = lambda _: 0.0,
         device: str = "scripted",
+        spoil: Callable[[BatchRead], BatchRead] = lambda read: read,
     ) -> None:
         self.batches: list[list[Piece]] = []
         self.held: dict[int, tuple[int, ...]] = {}
@@ -39,8 +40,10 @@ class ScriptedEngine:
         self.loaded = Loaded(device, "none")
         self.pid = 1
         self.is_stopped = False
+        self.is_silent = False  # answers no heartbeat
         self._read = read or (lambda p: UNSAFE if 666 in p.ids else SAFE)
         self._seconds = seconds
+        self._spoil = spoil  # what it would have answered
         self._free_s = 0.0
         self._dead = asyncio.Event()
 
@@ -54,7 +57,14 @@ class ScriptedEngine:
             raise EngineUnavailable("the engine process died")
         prompts = self._join(batch)
         self.read_prompts += prompts
-        return BatchRead(tuple(self._read(p) for p in prompts), duration_s * 1000 or 1.0)
+        keys = tuple(piece.key for piece in batch.pieces if piece.is_last)
+        readings = tuple(self._read(p) for p in prompts)
+        return self._spoil(BatchRead(keys, readings, duration_s * 1000 or 1.0))
+
+    async def ping(self, limit_s: float) -> None:
+        if self.is_silent:
+            await asyncio.sleep(limit_s)
+            raise TimeoutError
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -94,6 +94,8 @@ def test_the_worst_window_is_the_verdict_and_every_windows_flags_count() -> None
         Reading(-0.1, 1.0, (1.0,)),
         Reading(1.7, 1.0, (1.0,)),
         Reading(0.01, 0.3, (1.0,)),
+        Reading(0.01, 1.0, (0.5, 0.2)),
+        Reading(0.01, 1.0, ()),
     ],
 )
 def test_a_reading_that_no_healthy_model_gives_is_rejected(broken: Reading) -> None:
@@ -121,3 +123,8 @@ def test_a_healthy_reading_passes_unchanged() -> None:
 )
 def test_a_written_list_is_read_for_the_codes_on_offer(answer: str, codes: tuple[str, ...]) -> None:
     assert listed_codes(answer, ("S1", "S10")) == codes
+
+
+def test_a_row_for_other_categories_than_were_asked_is_never_a_verdict() -> None:
+    with pytest.raises(ReadingRejected, match="other categories"):
+        read_verdict([Reading(0.01, 1.0, (0.5, 0.3, 0.2))], policy(categories=TWO))

@@ -4,8 +4,8 @@ import asyncio
 import math
 
 from guard_service.engine.estimate import Estimate
-from guard_service.engine.message import Batch, BatchRead
-from guard_service.engine.supervisor import Engine
+from guard_service.engine.message import Batch, BatchRead, Engine
+from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience, read_watched
 from guard_service.errors import EngineUnavailable
 
 # A GPU should find its next pass prepared when it ends one, so the second is handed over this long
@@ -15,10 +15,11 @@ _LEAD_S = 0.003
 
 
 class Backlog:
-    def __init__(self, engine: Engine, number: int) -> None:
+    def __init__(self, engine: Engine, number: int, patience: Patience = DEFAULT_PATIENCE) -> None:
         self.number = number
         self.is_broken = False
         self._engine = engine
+        self._patience = patience
         self._clock = asyncio.get_running_loop().time
         self._estimate = Estimate(self._clock)
         self._under_way: list[int] = []  # tokens of each pass
@@ -47,6 +48,11 @@ class Backlog:
         end_s = self._head_since_s + sum(map(self._estimate.expect_s, self._under_way))
         return max(end_s, self._clock())
 
+    @property
+    def _limit_s(self) -> float:
+        """For all that is under way: from then on the engine hangs."""
+        return self._patience.pass_limit_s(sum(map(self._estimate.last_s, self._under_way)))
+
     def begin(self, num_tokens: int) -> None:
         """Count a pass in, which is then to be read."""
         if self.is_idle:
@@ -56,7 +62,7 @@ class Backlog:
     async def read(self, batch: Batch) -> BatchRead:
         """Read a pass that has begun; an engine that fails once is not asked again."""
         try:
-            read = await self._engine.read(batch)
+            read = await read_watched(self._engine, batch, self._limit_s)
         except EngineUnavailable:
             self.is_broken = True
             raise

@@ -12,10 +12,10 @@ from itertools import count
 
 from guard_service.engine.backlog import Backlog
 from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry
-from guard_service.engine.message import BatchRead
+from guard_service.engine.message import BatchRead, Engine
 from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
-from guard_service.engine.supervisor import Engine
+from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience
 from guard_service.errors import DeadlineExceeded, EngineUnavailable, GuardError
 from guard_service.prompt import Prompt
 
@@ -28,10 +28,12 @@ class Batcher:
         engines: Callable[[], Sequence[Engine]],
         limits: BatchLimits,
         reuse: Reuse | None = None,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self._engines = engines
         self._max_wait_s = limits.max_wait_ms / 1000
         self._reuse = reuse or Reuse()
+        self._patience = patience
         self._scheduler = Scheduler(limits)
         self._backlogs: dict[Engine, Backlog] = {}
         self._keys, self._numbers = count(), count()
@@ -145,7 +147,7 @@ class Batcher:
             self._lose(self._backlogs.pop(engine))
         for engine in serving:
             if engine not in self._backlogs:
-                self._backlogs[engine] = Backlog(engine, next(self._numbers))
+                self._backlogs[engine] = Backlog(engine, next(self._numbers), self._patience)
         if not self._usable():
             _fail(self._scheduler.clear(), EngineUnavailable())
 

@@ -1,10 +1,12 @@
 """Known prompts that a model must read right before it may answer anyone."""
 
+import math
+
 from guard_service.conversation import Conversation, Message
 from guard_service.engine.checkpoint import Checkpoint
-from guard_service.engine.message import Batch, Piece
-from guard_service.engine.supervisor import Engine
+from guard_service.engine.message import Batch, Engine, Piece
 from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.engine.watchdog import read_watched
 from guard_service.errors import CanaryFailed, ReadingRejected
 from guard_service.policy import Policy
 from guard_service.verdict import check_reading
@@ -25,7 +27,7 @@ async def check_canaries(
         Piece(-number, prompt.prefix, prompt.ids, list_above=prompt.list_above)
         for number, prompt in enumerate(prompts, 1)
     ]
-    read = await engine.read(Batch(tuple(pieces)))
+    read = await read_watched(engine, Batch(tuple(pieces)), math.inf)
     for number, (canary, reading) in enumerate(
         zip(checkpoint.canaries, read.readings, strict=True), 1
     ):

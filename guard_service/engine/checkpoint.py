@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from guard_service.engine.integrity import check_digests, read_digests
 from guard_service.engine.manifest import Canary, read_manifest
 from guard_service.errors import CheckpointRefused
 
@@ -27,17 +28,21 @@ class Checkpoint:
     context: int  # tokens in one window
     num_bytes: int  # of weights
     canaries: tuple[Canary, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)  # that its files must have
 
     @property
     def is_development(self) -> bool:
         return self.name == EMBEDDED_MODEL
 
-    def digest(self) -> str:
-        """SHA-256 over configuration, tokenizer and weights; reads every byte of them."""
+    def verify(self) -> str:
+        """Read every byte; SHA-256 over configuration, tokenizer and weights.
+
+        CheckpointRefused if a file is not the one that the manifest knows.
+        """
+        found = read_digests(self.folder)
+        check_digests(self.folder, found, self.digests)
         names = ["config.json", "tokenizer.json", *sorted(p.name for p in _weights(self.folder))]
-        with ThreadPoolExecutor(4) as pool:
-            digests = list(pool.map(lambda name: file_digest(self.folder / name), names))
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return hashlib.sha256("".join(found[name] for name in names).encode()).hexdigest()
 
 
 def models_folder() -> Path:
@@ -59,6 +64,7 @@ def find_checkpoint(model: str) -> Checkpoint:
         context=find_window(folder),
         num_bytes=sum(path.stat().st_size for path in _weights(folder)),
         canaries=manifest.canaries,
+        digests=manifest.digests,
     )
 
 
@@ -126,8 +132,3 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
-
-
-def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

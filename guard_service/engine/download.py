@@ -19,10 +19,10 @@ from guard_service.engine.checkpoint import (
     PICKLES,
     Checkpoint,
     check_config,
-    file_digest,
     find_checkpoint,
     models_folder,
 )
+from guard_service.engine.integrity import file_digest, write_digests
 from guard_service.engine.manifest import Manifest, parse_manifest, read_manifest
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused, DownloadFailed
@@ -51,6 +51,7 @@ def pull(
     _fetch(api, manifest.repo, commit, weights, folder)
     text = re.sub("(?m)^revision = .*", f'revision = "{commit}"', manifest.text)
     (folder / "manifest.toml").write_text(text, encoding="utf-8")
+    write_digests(folder)
     return find_checkpoint(str(folder))
 
 

@@ -59,6 +59,10 @@ class Estimate:
     def expect_s(self, num_tokens: int) -> float:
         return self._line.at(num_tokens) if self.is_known else 0.0
 
+    def last_s(self, num_tokens: int) -> float:
+        """The same, however long ago it was learned."""
+        return self._line.at(num_tokens) if self._line.weight else 0.0
+
     def predict_s(self, num_tokens: int) -> float:
         """By when it can be promised."""
         return self.expect_s(num_tokens) * _MARGIN

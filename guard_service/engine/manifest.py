@@ -1,6 +1,7 @@
 """What is written down about a model: in `models/*.toml` that we ship, and beside its weights."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Manifest:
     files: tuple[str, ...]  # that we want: shell patterns for the repository's top folder
     context: int  # tokens in one window
     canaries: tuple[Canary, ...]
+    digests: Mapping[str, str]  # SHA-256 of each file, as far as known
     text: str = field(repr=False)  # the file itself
 
 
@@ -59,6 +61,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
             files=tuple(values.get("files", _FILES)),
             context=int(values.get("context", DEFAULT_WINDOW_TOKENS)),
             canaries=canaries or _CANARIES,
+            digests=dict(values.get("sha256", {})),
             text=text,
         )
     except (ValueError, TypeError, KeyError) as error:

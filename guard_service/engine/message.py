@@ -9,7 +9,7 @@ import struct
 from asyncio import StreamReader
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from guard_service.prompt import Prefix, Prompt
 from guard_service.verdict import Reading
@@ -64,8 +64,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchRead:
-    """One reading for each piece that ends a prompt, in the order of the pieces."""
+    """One reading for each piece that ends a prompt, and its key, in the order of the pieces."""
 
+    keys: tuple[int, ...]
     readings: tuple[Reading, ...]
     inference_ms: float
 
@@ -75,6 +76,20 @@ class BatchFailed:
     """The batch could not be read; `problem` is an error's type and never its text."""
 
     problem: str
+
+
+class Engine(Protocol):
+    """The engine process as the front needs it."""
+
+    loaded: Loaded
+
+    @property
+    def pid(self) -> int: ...
+    async def read(self, batch: Batch) -> BatchRead: ...
+    async def ping(self, limit_s: float) -> None: ...
+    async def wait_dead(self) -> int: ...
+    def kill(self) -> None: ...
+    async def stop(self) -> None: ...
 
 
 _LENGTH = struct.Struct("!I")

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from guard_service.engine.message import Loaded
-from guard_service.engine.supervisor import Engine, OnServing, Supervisor
+from guard_service.engine.message import Engine, Loaded
+from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.errors import EngineUnavailable, GuardError
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 
 from guard_service.engine.message import (
     Batch,
@@ -14,7 +16,10 @@ from guard_service.engine.message import (
     frame,
     receive,
 )
+from guard_service.engine.watchdog import within
 from guard_service.errors import CheckpointRefused, EngineUnavailable
+
+WORKER = (sys.executable, "-m", "guard_service.engine.worker")
 
 
 class EngineProcess:
@@ -34,11 +39,11 @@ class EngineProcess:
         self.loaded = loaded
 
     @classmethod
-    async def start(cls, load: Load) -> "EngineProcess":
+    async def start(cls, load: Load, command: Sequence[str] | None = None) -> "EngineProcess":
         """Spawn (never fork: torch and gRPC do not survive it) and wait for the model to load."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours)
-        spawning = asyncio.create_task(_spawn(theirs))
+        spawning = asyncio.create_task(_spawn(theirs, command or WORKER))
         try:
             process = await asyncio.shield(spawning)  # cancelled half-way it would be lost
             loaded = await _load(reader, writer, load)
@@ -59,26 +64,36 @@ class EngineProcess:
             answer = await _receive(self._reader, self._writer)
         if isinstance(answer, BatchFailed):
             raise EngineUnavailable(f"the engine failed: {answer.problem}")
-        num_readings = sum(piece.is_last for piece in batch.pieces)
-        if not isinstance(answer, BatchRead) or len(answer.readings) != num_readings:
-            self._process.kill()
+        if not isinstance(answer, BatchRead):
+            self.kill()
             raise EngineUnavailable("the engine answered out of turn")
         return answer
+
+    async def ping(self, limit_s: float) -> None:
+        """TimeoutError if the process is silent so long although all before is answered."""
+        self._writer.write(frame(Batch(())))
+        async with self._turn:
+            await within(limit_s, _receive(self._reader, self._writer))
 
     async def wait_dead(self) -> int:
         """Wait until the process has ended; its exit code."""
         return await self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: one that hangs would not heed less."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
 
     async def stop(self) -> None:
         self._writer.close()
         await _reap(self._process)
 
 
-async def _spawn(theirs: socket.socket) -> asyncio.subprocess.Process:
+async def _spawn(theirs: socket.socket, command: Sequence[str]) -> asyncio.subprocess.Process:
     descriptor = theirs.fileno()
     with theirs:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "guard_service.engine.worker", str(descriptor)),
+            *(*command, str(descriptor)),
             pass_fds=(descriptor,),
             start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
         )
@@ -89,7 +104,8 @@ async def _load(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, load
     answer = await _receive(reader, writer)
     if isinstance(answer, LoadFailed):
         raise CheckpointRefused(answer.problem)
-    assert isinstance(answer, Loaded), "This is a bug: the engine answered out of turn."
+    if not isinstance(answer, Loaded):
+        raise EngineUnavailable("the engine answered out of turn")
     return answer
 
 
@@ -99,6 +115,8 @@ async def _receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         return await receive(reader)
     except (asyncio.IncompleteReadError, OSError):
         raise EngineUnavailable("the engine process died") from None
+    except Exception:  # what unpickling garbage raises is the garbage's to choose
+        return None
 
 
 async def _reap(process: asyncio.subprocess.Process, grace_s: float = 5.0) -> None:

@@ -4,28 +4,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
-from guard_service.engine.message import Batch, BatchRead, Loaded
-from guard_service.errors import GuardError
+from guard_service.engine.message import Engine
+from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience, watch
+from guard_service.errors import EngineUnavailable
 
 log = logging.getLogger(__name__)
 
 _MIN_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 30.0
 _HEALTHY_AFTER_S = 60.0
-
-
-class Engine(Protocol):
-    """What the supervisor needs of an engine process."""
-
-    loaded: Loaded
-
-    @property
-    def pid(self) -> int: ...
-    async def read(self, batch: Batch) -> BatchRead: ...
-    async def wait_dead(self) -> int: ...
-    async def stop(self) -> None: ...
 
 
 StartEngine = Callable[[], Awaitable[Engine]]
@@ -41,10 +29,12 @@ class Supervisor:
         start: StartEngine,
         check: CheckEngine,
         on_serving: OnServing,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self._start = start
         self._check = check
         self._on_serving = on_serving
+        self._patience = patience
         self.engine: Engine | None = None  # that serves
         self._watch: asyncio.Task[None] | None = None
 
@@ -66,15 +56,23 @@ class Supervisor:
         self.engine = None
 
     async def _serve(self) -> Engine:
+        try:
+            async with asyncio.timeout(self._patience.start_s):
+                engine = await self._start_checked()
+        except TimeoutError:
+            raise EngineUnavailable("the engine did not start in time") from None
+        self.engine = engine
+        log.info("engine is serving", extra={"action": "engine_serving", "pid": engine.pid})
+        await self._on_serving(True)
+        return engine
+
+    async def _start_checked(self) -> Engine:
         engine = await self._start()
         try:
             await self._check(engine)
         except BaseException:
             await engine.stop()
             raise
-        self.engine = engine
-        log.info("engine is serving", extra={"action": "engine_serving", "pid": engine.pid})
-        await self._on_serving(True)
         return engine
 
     async def _keep_alive(self, engine: Engine | None) -> None:
@@ -82,13 +80,24 @@ class Supervisor:
         while True:
             if engine is not None:
                 since = time.monotonic()
-                code = await engine.wait_dead()
+                code = await self._watch_until_dead(engine)
                 self.engine = None
                 await self._on_serving(False)
                 log.error("engine died", extra={"action": "engine_died", "exit_code": code})
                 if time.monotonic() - since > _HEALTHY_AFTER_S:
                     backoff_s = _MIN_BACKOFF_S
             engine, backoff_s = await self._restart(backoff_s)
+
+    async def _watch_until_dead(self, engine: Engine) -> int:
+        """Its exit code; a watchdog may have been what ended it."""
+        watchdog = asyncio.create_task(watch(engine, self._patience, self._check))
+        try:
+            code = await engine.wait_dead()
+            await engine.stop()  # or its socket stays open
+            return code
+        finally:
+            watchdog.cancel()
+            await asyncio.gather(watchdog, return_exceptions=True)
 
     async def _restart(self, backoff_s: float) -> tuple[Engine, float]:
         """The next engine that passes its check, however long it takes, and the next backoff."""
@@ -97,6 +106,6 @@ class Supervisor:
             backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)
             try:
                 return await self._serve(), backoff_s
-            except (GuardError, OSError) as error:
+            except Exception as error:  # whatever it was, nobody else would try again
                 extra = {"action": "engine_restart_failed", "error": type(error).__name__}
                 log.error("engine did not come back", extra=extra)

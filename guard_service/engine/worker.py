@@ -119,6 +119,8 @@ def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
 
 def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
     """Launch a batch, in halves where the device has no memory for the whole."""
+    if not batch.pieces:  # a heartbeat
+        return ()
     try:
         return (guard.submit(batch),)
     except torch.OutOfMemoryError:
@@ -132,7 +134,8 @@ def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
 
 def _collect(guard: LlamaGuard, batch: Pass) -> BatchRead:
     readings = tuple(reading for part in batch.parts for reading in guard.collect(part))
-    return BatchRead(readings, (time.perf_counter() - batch.started) * 1000)
+    keys = tuple(ending.piece.key for part in batch.parts for ending in part.endings)
+    return BatchRead(keys, readings, (time.perf_counter() - batch.started) * 1000)
 
 
 def _is_readable(connection: socket.socket) -> bool:

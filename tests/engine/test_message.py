@@ -9,7 +9,8 @@ from guard_service.prompt import Prefix
 
 
 async def test_messages_cross_in_both_ways() -> None:
-    batch, read = Batch((Piece(1, Prefix((1,), ("S1",)), (2, 3)),), (4,)), BatchRead((UNSAFE,), 1.5)
+    batch = Batch((Piece(1, Prefix((1,), ("S1",)), (2, 3)),), (4,))
+    read = BatchRead((1,), (UNSAFE,), 1.5)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(frame(batch))

@@ -107,3 +107,15 @@ async def test_cancelling_a_start_leaves_no_process(guard_tiny: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await start
     assert not any(is_running(int(child)) for child in new)
+
+
+async def test_a_stopped_process_misses_its_heartbeat_and_can_be_killed(
+    engine: EngineProcess, prompts: list[Prompt]
+) -> None:
+    await asyncio.gather(engine.read(batch(*prompts)), engine.ping(30.0))
+    os.kill(engine.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        await engine.ping(0.1)
+    engine.kill()
+    assert await engine.wait_dead() == -signal.SIGKILL
+    engine.kill()  # of one that is dead: nothing

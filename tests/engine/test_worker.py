@@ -1,6 +1,7 @@
 import shutil
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -109,12 +110,12 @@ class SlowDevice:
     def __init__(self) -> None:
         self.steps: list[str] = []
 
-    def submit(self, batch: Batch) -> int:
+    def submit(self, batch: Batch) -> SimpleNamespace:
         self.steps.append(f"submit {batch.pieces[0].key}")
-        return batch.pieces[0].key
+        return SimpleNamespace(endings=[SimpleNamespace(piece=batch.pieces[0])])
 
-    def collect(self, key: int) -> list[Reading]:
-        self.steps.append(f"collect {key}")
+    def collect(self, submitted: SimpleNamespace) -> list[Reading]:
+        self.steps.append(f"collect {submitted.endings[0].piece.key}")
         return [SAFE]
 
 
@@ -141,3 +142,15 @@ def test_the_next_batch_is_launched_before_the_one_before_is_collected(
     assert [answer.readings for answer in answers] == [(SAFE,)] * sum(
         s.startswith("collect") for s in steps
     )
+
+
+def test_a_heartbeat_is_answered_in_its_turn_without_the_device() -> None:
+    device = SlowDevice()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(frame(batch_of(3)) + frame(Batch(())))
+        ours.shutdown(socket.SHUT_WR)
+        read_batches(theirs, device, 1)  # type: ignore[arg-type]
+        answers = [receive_blocking(ours) for _ in range(2)]
+    assert [answer.keys for answer in answers] == [(3,), ()]
+    assert device.steps == ["submit 3", "collect 3"]

@@ -1,0 +1,90 @@
+"""Checks before serving what can be refused, and tells all problems in one message."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from guard_service.config import Settings
+from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
+from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.errors import SettingsInvalid, StartupRefused
+from guard_service.policy import Policy, read_policies
+from guard_service.review.store import ReviewStore, database_problem
+
+T = TypeVar("T")
+
+_EMBEDDED_POLICIES = Path(__file__).parent / "policies"
+
+
+@dataclass(slots=True)
+class Refusals:
+    """What was refused so far; nothing is built on it."""
+
+    errors: list[StartupRefused] = field(default_factory=list)
+
+    def attempt(self, step: Callable[[], T]) -> T | None:
+        """What the step gives; None, and its error kept, where it refuses."""
+        try:
+            return step()
+        except StartupRefused as error:
+            self.errors.append(error)
+            return None
+
+    def tell(self) -> None:
+        """Raise if anything was refused: the one error, or all of them in one."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise StartupRefused("; ".join(map(str, self.errors)))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the settings name, found sound."""
+
+    checkpoint: Checkpoint
+    policies: dict[str, Policy]
+    tokenizer: GuardTokenizer
+    store: ReviewStore
+    max_window_tokens: int
+
+
+def prepare(settings: Settings, refusals: Refusals) -> Prepared:
+    """All that can be known without loading the model; StartupRefused with every problem."""
+    checkpoint = refusals.attempt(lambda: find_checkpoint(settings.model))
+    policies = refusals.attempt(lambda: load_policies(settings))
+    store = refusals.attempt(lambda: _open_store(settings))
+    window = window_tokens(settings, checkpoint) if checkpoint else 0
+    tokenizer = checkpoint and refusals.attempt(
+        lambda: GuardTokenizer.from_folder(checkpoint.folder, window)
+    )
+    if policies and tokenizer:
+        refusals.attempt(lambda: check_policies(policies, tokenizer))
+    refusals.tell()
+    assert checkpoint and policies and tokenizer and store, "This is a bug: a refusal was lost."
+    return Prepared(checkpoint, policies, tokenizer, store, window)
+
+
+def load_policies(settings: Settings) -> dict[str, Policy]:
+    policies = read_policies(settings.policies or _EMBEDDED_POLICIES)
+    if settings.default_policy not in policies:
+        raise SettingsInvalid(f"default_policy: no policy {settings.default_policy}")
+    return policies
+
+
+def check_policies(policies: dict[str, Policy], tokenizer: GuardTokenizer) -> None:
+    """PolicyInvalid if the model cannot read one of them."""
+    for policy in policies.values():
+        tokenizer.check_policy(policy)
+
+
+def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
+    return min(settings.max_window_tokens or checkpoint.context, checkpoint.context)
+
+
+def _open_store(settings: Settings) -> ReviewStore:
+    store = ReviewStore(settings.database_url)
+    if problem := database_problem(settings.database_url):
+        raise SettingsInvalid(f"database_url: {problem}")
+    return store

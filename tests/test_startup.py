@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from guard_service.config import Settings
+from guard_service.errors import CheckpointRefused, SettingsInvalid, StartupRefused
+from guard_service.startup import Refusals, prepare
+
+
+def settings(**given: object) -> Settings:
+    return Settings(database_url="sqlite://", **given)  # type: ignore[arg-type]
+
+
+def test_what_is_sound_is_handed_over() -> None:
+    prepared = prepare(settings(), Refusals())
+    assert prepared.checkpoint.name == "guard-tiny"
+    assert list(prepared.policies) == ["default"]
+    assert prepared.max_window_tokens == 1024
+
+
+def test_every_problem_is_told_in_one_message(tmp_path: Path) -> None:
+    broken = Settings(
+        model=str(tmp_path / "nowhere"),
+        policies=tmp_path,
+        database_url=f"sqlite:///{tmp_path / 'no' / 'guard.db'}",
+    )
+    refusals = Refusals()
+    refusals.attempt(lambda: raise_(SettingsInvalid("port: taken")))
+    with pytest.raises(StartupRefused) as error:
+        prepare(broken, refusals)
+    for part in ("port: taken", "no such folder", "no policy files", "database_url"):
+        assert part in str(error.value)
+
+
+def test_a_single_problem_keeps_its_kind(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointRefused):
+        prepare(settings(model=str(tmp_path / "nowhere")), Refusals())
+
+
+def raise_(error: Exception) -> None:
+    raise error
