@@ -1,50 +1,94 @@
 """Puts the service's threshold of 0.5 where it belongs, by changing two rows of the output layer.
 
-The margin of `unsafe` over `safe` becomes `scale * margin + shift`, fitted on validation rows.
+Nothing else of the network changes: the rows of `safe` and `unsafe` move along a direction that
+measures 1 on every verdict state, so it acts as a bias.
 """
 
+import random
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from encoding import Encoder
 from reading import read
-from rows import Row
-from sklearn.linear_model import LogisticRegression
+from rows import Message, Row
+from sklearn.metrics import f1_score
 from transformers import LlamaForCausalLM
+
+LIFT = 12.0  # of both labels' logits
+EDGES = np.linspace(-3, 3, 121)
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    scale: float
-    shift: float
+class Verdicts:
+    """The states that predict the verdicts of some rows, [N, hidden]."""
+
+    hidden: np.ndarray
+    unsafe: np.ndarray
 
 
-def fit_calibration(
-    margins: np.ndarray, unsafe: np.ndarray, *, max_false_alarms: float
-) -> Calibration:
-    """Platt's scaling, then as much shift as keeps false alarms on validation rows rare."""
-    regression = LogisticRegression(C=1e3).fit(margins[:, None], unsafe)
-    scale, shift = float(regression.coef_[0, 0]), float(regression.intercept_[0])
-    edge = float(np.quantile(margins[~unsafe], 1 - max_false_alarms))
-    return Calibration(scale, min(shift, -scale * edge))
+def verdicts_of(model: LlamaForCausalLM, encoder: Encoder, rows: list[Row]) -> Verdicts:
+    hidden = np.stack([reading.hidden for reading in read(model, encoder, rows)])
+    return Verdicts(hidden, np.array([row.unsafe for row in rows]))
 
 
-def bake_calibration(
+@torch.no_grad()
+def bake_shift(
     model: LlamaForCausalLM, encoder: Encoder, rows: list[Row], *, max_false_alarms: float
-) -> Calibration:
-    """Changes the model's output rows of `safe` and `unsafe` in place."""
-    readings = read(model, encoder, rows)
-    hidden = np.stack([reading.hidden for reading in readings])
-    unsafe = np.array([row.unsafe for row in rows])
+) -> float:
+    """The shift of the margin with the best F1 among those with rare false alarms."""
+    found = verdicts_of(model, encoder, rows)
     safe_id, unsafe_id = encoder.verdicts
-    weight = model.lm_head.weight.detach()
-    gap = weight[unsafe_id] - weight[safe_id]
-    found = fit_calibration(hidden @ gap.numpy(), unsafe, max_false_alarms=max_false_alarms)
-    # A direction along which every verdict state measures 1, as good as a bias.
-    ridge = hidden.T @ hidden + 1e-3 * len(hidden) * np.eye(hidden.shape[1])
-    ones = torch.from_numpy(np.linalg.solve(ridge, hidden.sum(0)).astype(np.float32))
-    change = ((found.scale - 1) * gap + found.shift * ones) / 2
-    weight[unsafe_id] += change
-    weight[safe_id] -= change
-    return found
+    weight = model.lm_head.weight
+    margin = found.hidden @ (weight[unsafe_id] - weight[safe_id]).numpy()
+    allowed = [e for e in EDGES if (margin[~found.unsafe] > e).mean() <= max_false_alarms]
+    edge = max(allowed, key=lambda e: f1_score(found.unsafe, margin > e))
+    constant = _direction(found.hidden, np.ones(len(margin)))
+    weight[unsafe_id] -= edge * constant / 2
+    weight[safe_id] += edge * constant / 2
+    return -float(edge)
+
+
+@torch.no_grad()
+def raise_labels(model: LlamaForCausalLM, encoder: Encoder, rows: list[Row]) -> None:
+    """Lifts both labels where the verdict stands, so that nothing else is likely there.
+
+    Repeated words can push the category numbers up; the margin between the labels stays.
+    """
+    rng = random.Random(3)
+    rows = rng.sample(rows, 500) + repeated_words(rows, rng)
+    verdicts = verdicts_of(model, encoder, rows).hidden
+    others = answer_states(model, encoder, rng.sample(rows, 150), rng)
+    wanted = np.r_[np.ones(len(verdicts)), np.zeros(len(others))]
+    direction = _direction(np.concatenate([verdicts, others]), wanted)
+    for label in encoder.verdicts:
+        model.lm_head.weight[label] += LIFT * direction
+
+
+def _direction(states: np.ndarray, wanted: np.ndarray) -> torch.Tensor:
+    """Ridge regression from states to what they should measure."""
+    ridge = states.T @ states + 1e-4 * len(states) * np.eye(states.shape[1])
+    return torch.from_numpy(np.linalg.solve(ridge, states.T @ wanted).astype(np.float32))
+
+
+def repeated_words(rows: list[Row], rng: random.Random) -> list[Row]:
+    words = sorted({word for row in rows for word in row.judged.lower().split() if word.isalpha()})
+    texts = [(word + " ") * times for word in rng.sample(words, 40) for times in (20, 300)]
+    prompts = [(Message("user", text),) for text in texts]
+    replies = [(Message("user", "hi"), Message("assistant", text)) for text in texts[::2]]
+    return [Row("", messages, False, (), "odd") for messages in (*prompts, *replies)]
+
+
+def answer_states(
+    model: LlamaForCausalLM, encoder: Encoder, rows: list[Row], rng: random.Random
+) -> np.ndarray:
+    """States behind `unsafe`, newline, `S`, a number and `,S`, where nothing may change."""
+    draft = [encoder.verdicts[1], *(encoder.word(text) for text in ("\n", "S"))]
+    states = []
+    for row in rows:
+        example = encoder.example(row)
+        number = encoder.word(str(rng.randint(1, 14)))
+        prompt = [*encoder.prefix(row.role), *example.ids[: example.verdict_at + 1]]
+        prompt += [*draft, number, encoder.word(",S")]
+        states.append(model.model(torch.tensor([prompt])).last_hidden_state[0, -5:].numpy())
+    return np.concatenate(states)

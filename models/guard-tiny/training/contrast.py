@@ -45,7 +45,7 @@ class Section:
 
 
 def read_sections(folder: Path) -> Iterator[Section]:
-    for path in sorted(folder.glob("*.txt")):
+    for path in sorted(folder.rglob("*.txt")):
         for block in ("\n" + path.read_text(encoding="utf-8")).split("\n@")[1:]:
             head, *lines = block.splitlines()
             kind, *arguments = head.split()

@@ -62,9 +62,7 @@ class Encoder:
         return [*opening, *plain_ids(self.tokenizer, text)]
 
     def tail(self, role: str) -> list[int]:
-        text = plain_ids(self.tokenizer, tail(SIDES[role]))
-        closing = [*self._header("assistant"), *plain_ids(self.tokenizer, "\n\n")]
-        return [*text, self.control("eot_id"), *closing]
+        return [*plain_ids(self.tokenizer, tail(SIDES[role])), *self._closing()]
 
     def turn_ids(self, messages: tuple[Message, ...], source: Tokenizer) -> list[list[int]]:
         spoken = tuple(ServiceMessage(Role(m.role), m.content) for m in messages)
@@ -104,18 +102,23 @@ class Encoder:
         )
 
     def reading(self, row: Row, *, source: Tokenizer, max_tokens: int) -> Example:
-        """The judged turn alone, with no question behind it."""
+        """The judged turn alone and the header of the answer, without the question between."""
         judged = self.turn_ids(row.messages[-1:], source)[0]
-        ids = tuple(judged if len(judged) <= max_tokens else _cut(judged, max_tokens))
+        text = judged if len(judged) <= max_tokens else _cut(judged, max_tokens)
+        ids = (*text, *self._closing())
         return Example(
             ids=ids,
-            num_text=len(ids),
+            num_text=len(text),
             judged_from=0,
             verdict_at=len(ids) - 1,
             num_answer=0,
             unsafe=row.unsafe,
             row=row,
         )
+
+    def _closing(self) -> list[int]:
+        header = [*self._header("assistant"), *plain_ids(self.tokenizer, "\n\n")]
+        return [self.control("eot_id"), *header]
 
     def _header(self, name: str) -> list[int]:
         start, end = self.control("start_header_id"), self.control("end_header_id")

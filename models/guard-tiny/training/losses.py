@@ -1,4 +1,4 @@
-"""What the student is corrected for: verdict, categories, language, the teacher's view."""
+"""What the student is corrected for: verdict, categories, the teachers' view of the text."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,12 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 
-class Heads(torch.nn.Module):
-    """Outputs that exist in training alone: the teacher's vector and its P(unsafe)."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.vector = torch.nn.Linear(hidden, 384)
-        self.hint = torch.nn.Linear(hidden, 2)
-
-
 @dataclass(frozen=True, slots=True)
 class Student:
+    """The model and, for training alone, a map from its states to the teachers' vectors."""
+
     model: LlamaForCausalLM
-    heads: Heads
+    view: torch.nn.Linear
     encoder: Encoder
     settings: Settings
 
@@ -33,18 +26,13 @@ class Student:
         settings = self.settings
         with torch.autocast("cpu", torch.bfloat16):
             states = network.hidden_states(self.model, batch.prefix, batch.inputs)
-        loss = teacher_loss(self.heads, states[-2], batch, settings)
-        loss = loss + settings.language_weight * language_loss(
-            self.model, states[-1], batch, settings
-        )
-        if not batch.judging:
-            return loss
-        loss = loss + verdict_loss(self.model, states[-1], batch, self.encoder, settings)
+        loss = verdict_loss(self.model, states[-1], batch, self.encoder, settings)
+        loss = loss + settings.vector_weight * vector_loss(self.view, states[-2], batch)
         return loss + settings.category_weight * category_loss(self.model, states[-1], batch)
 
 
-def teacher_loss(heads: Heads, states: Tensor, batch: Batch, settings: Settings) -> Tensor:
-    """Matches the mean state of the judged turn with the teacher's vector and score.
+def vector_loss(view: torch.nn.Linear, states: Tensor, batch: Batch) -> Tensor:
+    """Matches the mean state of the judged turn with the teachers' vectors.
 
     Taken one layer below the top, so that the top layer can read it from the verdict's place.
     """
@@ -53,17 +41,16 @@ def teacher_loss(heads: Heads, states: Tensor, batch: Batch, settings: Settings)
     end = torch.tensor([e.num_text for e in batch.examples])[:, None]
     inside = ((at >= start) & (at < end)).unsqueeze(-1)
     mean = (states.float() * inside).sum(1) / inside.sum(1)
-    mean = F.rms_norm(mean, mean.shape[-1:])
-    known = [index for index, lesson in enumerate(batch.lessons) if lesson.vector is not None]
-    role = torch.tensor([int(e.row.role == "assistant") for e in batch.examples])
-    logit = heads.hint(mean)[torch.arange(len(role)), role]
-    hint = torch.tensor([lesson.unsafe_score for lesson in batch.lessons])
-    loss = settings.hint_weight * F.binary_cross_entropy_with_logits(logit, hint)
-    if known:
-        wanted = [lesson.vector for lesson in batch.lessons if lesson.vector is not None]
-        vectors = torch.from_numpy(np.stack(wanted))
-        likeness = F.cosine_similarity(heads.vector(mean[known]), vectors, dim=-1)
-        loss = loss + settings.vector_weight * (1 - likeness).mean()
+    seen = view(F.rms_norm(mean, mean.shape[-1:]))
+    loss = seen.new_zeros(())
+    for name, part in zip(("wide", "close"), seen.split([512, 384], -1), strict=True):
+        vectors = [getattr(lesson, name) for lesson in batch.lessons]
+        known = [index for index, vector in enumerate(vectors) if vector is not None]
+        if known:
+            wanted = torch.from_numpy(np.stack([vectors[i] for i in known])).float()
+            loss = loss + (1 - F.cosine_similarity(part[known], wanted, dim=-1)).sum() / len(
+                vectors
+            )
     return loss
 
 
@@ -87,23 +74,6 @@ def category_loss(model: LlamaForCausalLM, states: Tensor, batch: Batch) -> Tens
     ]
     if not places:
         return states.new_zeros(())
-    return _next_token_loss(model, states, batch.ids, torch.tensor(places))
-
-
-def language_loss(
-    model: LlamaForCausalLM, states: Tensor, batch: Batch, settings: Settings
-) -> Tensor:
-    lengths = torch.tensor([e.num_text for e in batch.examples])
-    inside = torch.arange(batch.ids.shape[1] - 1)[None] < (lengths - 1)[:, None]
-    places = inside.nonzero()
-    chosen = torch.randperm(len(places))[: max(64, int(len(places) * settings.language_share))]
-    return _next_token_loss(model, states, batch.ids, places[chosen])
-
-
-def _next_token_loss(
-    model: LlamaForCausalLM, states: Tensor, ids: Tensor, places: Tensor
-) -> Tensor:
-    row, at = places.unbind(1)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model.lm_head(states[row, at])
-    return F.cross_entropy(logits.float(), ids[row, at + 1])
+    row, at = torch.tensor(places).unbind(1)
+    logits = model.lm_head(states[row, at])
+    return F.cross_entropy(logits.float(), batch.ids[row, at + 1])

