@@ -1,9 +1,10 @@
 """How both clients reach the servers: retries, load balancing, health, keepalive.
 
-`service_config.json` is gRPC's own format. Only UNAVAILABLE is tried again: RESOURCE_EXHAUSTED is
-the server's shield (a second try 0.1 s later only adds to the load) and also the code of quotas
-and of too large messages, which no second try mends; it comes up as Overloaded with the server's
-own `retry_after_s`. ModerateBatch is not tried again: what it has yielded cannot be taken back.
+`service_config.json` is gRPC's own format. UNAVAILABLE is tried again, and CANCELLED of moderation,
+which a server says to calls that reach it while it closes. RESOURCE_EXHAUSTED is not: it is the
+server's shield (a second try 0.1 s later only adds to the load) and also the code of quotas and of
+too large messages, which no second try mends; it comes up as Overloaded with the server's own
+`retry_after_s`. ModerateBatch is not tried again: what it has yielded cannot be taken back.
 round_robin is there because pick_first does not look at the servers' health: with it, a channel is
 READY exactly while a server says that it is SERVING.
 """

@@ -12,12 +12,24 @@ def test_exactly_the_unary_methods_are_tried_again() -> None:
     config = json.loads(dict(channel_options(None))["grpc.service_config"])
     assert config["healthCheckConfig"]["serviceName"] in services
     named: set[tuple[str, str]] = set()
-    for name in config["methodConfig"][0]["name"]:
+    for name in (each for method in config["methodConfig"] for each in method["name"]):
         methods = services[name["service"]].methods_by_name
         named |= {(name["service"], each) for each in methods if name.get("method", each) == each}
     methods = [each for service in services.values() for each in service.methods]
     unary = {(m.containing_service.full_name, m.name) for m in methods if not m.server_streaming}
     assert named == unary
+
+
+def test_only_calls_that_change_nothing_are_tried_again_when_a_server_cancels_them() -> None:
+    config = json.loads(dict(channel_options(None))["grpc.service_config"])
+    retried = {
+        (name["service"], name.get("method"))
+        for method in config["methodConfig"]
+        if "CANCELLED" in method["retryPolicy"]["retryableStatusCodes"]
+        for name in method["name"]
+    }
+    service = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
+    assert retried == {(service, m) for m in ("Moderate", "ListPolicies", "GetServerInfo")}
 
 
 def test_options_of_the_caller_win() -> None:

@@ -21,7 +21,7 @@ def cycle(replicas: list[Replica], number: int, draw: random.Random, how: signal
     time.sleep(draw.uniform(0.1, 0.5))
     status = replica.end(how)
     replica.start()
-    time.sleep(0.5)  # for callers to find it again before the other goes
+    time.sleep(3)  # longer than a client waits to connect again, before the other goes
     return status
 
 
