@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from faults.worker import FAULTS, FIRST_MARK, score_of
 
-from guard_service.engine import supervisor as module
+from guard_service.engine import supervisor
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.entry import Caller
 from guard_service.engine.message import Engine, Load
@@ -101,8 +101,8 @@ class Oracle:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MIN_BACKOFF_S", 0.001)
-    monkeypatch.setattr(module, "_MAX_BACKOFF_S", 0.01)
+    monkeypatch.setattr(supervisor, "_MIN_BACKOFF_S", 0.001)
+    monkeypatch.setattr(supervisor, "_MAX_BACKOFF_S", 0.01)
 
 
 async def test_whatever_engines_do_every_caller_has_the_right_answer_or_an_error_in_time() -> None:

@@ -6,11 +6,14 @@ import network
 import numpy as np
 import torch
 import torch.nn.functional as F
+from encoders import MiniLM, UniversalSentenceEncoder
 from encoding import Encoder
 from feed import Batch
 from settings import Settings
 from torch import Tensor
 from transformers import LlamaForCausalLM
+
+VIEW_WIDTHS = (UniversalSentenceEncoder.width, MiniLM.width)  # of a lesson's two vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def vector_loss(view: torch.nn.Linear, states: Tensor, batch: Batch) -> Tensor:
     mean = (states.float() * inside).sum(1) / inside.sum(1)
     seen = view(F.rms_norm(mean, mean.shape[-1:]))
     loss = seen.new_zeros(())
-    for name, part in zip(("wide", "close"), seen.split([512, 384], -1), strict=True):
+    for name, part in zip(("wide", "close"), seen.split(list(VIEW_WIDTHS), -1), strict=True):
         vectors = [getattr(lesson, name) for lesson in batch.lessons]
         known = [index for index, vector in enumerate(vectors) if vector is not None]
         if known:

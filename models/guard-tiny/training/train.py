@@ -30,7 +30,7 @@ from calibrate import bake_shift, raise_labels
 from encoding import Encoder, fixed_text
 from evaluate import rows_of
 from feed import Batch, Feed
-from losses import Student
+from losses import VIEW_WIDTHS, Student
 from made import wordnet_texts
 from rows import Split, split_rows
 from settings import Settings
@@ -169,7 +169,7 @@ def main() -> None:
     )
     print(f"taught after {time.monotonic() - began:.0f} s", flush=True)
     model = build_model(settings, encoder).train()
-    student = Student(model, torch.nn.Linear(settings.hidden, 512 + 384), encoder, settings)
+    student = Student(model, torch.nn.Linear(settings.hidden, sum(VIEW_WIDTHS)), encoder, settings)
     network.layer_step = torch.compile(network.layer_step, dynamic=True)
 
     def look(model: LlamaForCausalLM) -> None:
