@@ -33,7 +33,8 @@ NO_WIDTH = (
 _IN_WORD = rf"\w{_MARKS}{_INDIC}{_UNSPACED}"
 
 _FLAG_TAGS = "|".join(
-    "".join(chr(0xE0000 + ord(letter)) for letter in region) for region in ("gbeng", "gbsct", "gbwls")
+    "".join(chr(0xE0000 + ord(letter)) for letter in region)
+    for region in ("gbeng", "gbsct", "gbwls")
 )
 _HIDDEN = re.compile(
     f"(?P<flag>\U0001f3f4(?:{_FLAG_TAGS})\U000e007f)"

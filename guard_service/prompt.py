@@ -40,7 +40,9 @@ _SIDES = {Role.USER: "User", Role.ASSISTANT: "Agent", Role.TOOL: "Agent"}
 # them, or what looks like them. One character is exchanged, so that no place in the text moves.
 _HARMLESS = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 _HARMLESS_COLON = "\N{RATIO}"
-_PLAIN = str.maketrans({c: a for c, a in LOOKALIKES.items() if c not in (_HARMLESS, _HARMLESS_COLON)})
+_PLAIN = str.maketrans(
+    {c: a for c, a in LOOKALIKES.items() if c not in (_HARMLESS, _HARMLESS_COLON)}
+)
 _UNSEEN = f"{NO_WIDTH}{DIRECTIONS}\u202d\u202e\U000e0020-\U000e007f"  # of a character class
 
 
@@ -56,7 +58,7 @@ _DELIMITER = re.compile(
     rf"|{_spelt('UNSAFE')}{_GAP}+{_spelt('CONTENT')}{_GAP}+{_spelt('CATEGORIES')}){_GAP}*>)",
     re.IGNORECASE,
 )
-_BLANK = rf"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
+_BLANK = r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
 _ROLE = re.compile(
     rf"(?:\A|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])(?:{_BLANK}|[>*_#-]|(?!\s)[{_UNSEEN}])*"
     rf"(?:{_spelt('USER')}|{_spelt('AGENT')})(?:{_BLANK}|[*_]|(?!\s)[{_UNSEEN}])*(?P<place>:)",
@@ -102,7 +104,11 @@ class Prompt:
 
 
 def judged_side(conversation: Conversation) -> str:
-    return _SIDES[conversation.judged.role]
+    return side_of(conversation.judged)
+
+
+def side_of(message: Message) -> str:
+    return _SIDES[message.role]
 
 
 def preamble(side: str, categories: Iterable[HazardCategory]) -> str:
@@ -119,7 +125,7 @@ def turns(conversation: Conversation) -> tuple[Turn, ...]:
     spoken = [message for message in conversation.messages if message.role is not Role.SYSTEM]
     return tuple(
         _turn(side, "\n\n".join(_message_text(m) for m in group))
-        for side, group in groupby(spoken, key=lambda message: _SIDES[message.role])
+        for side, group in groupby(spoken, key=side_of)
     )
 
 

@@ -77,7 +77,7 @@ def review_items(out: Console, items: Sequence[Any]) -> None:
             item.reason.value,
             item.action.value,
             item.judged_role.value,
-            f"{item.unsafe_score:.3f}",
+            _figure(item.unsafe_score),
             " ".join(item.codes),
             escape(" ".join(f"{key}={value}" for key, value in item.labels.items())),
             escape(item.request_id),

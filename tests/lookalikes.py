@@ -35,7 +35,11 @@ def _of_unicode(character: str) -> str:
     """What a styled character is by its own definition, or by its name."""
     normal = unicodedata.normalize("NFKC", character)
     is_styled = unicodedata.decomposition(character).startswith(_STYLED)
-    if is_styled and len(normal) == 1 and (normal.isascii() and normal.isalnum() or normal in "<>:"):
+    if (
+        is_styled
+        and len(normal) == 1
+        and ((normal.isascii() and normal.isalnum()) or normal in "<>:")
+    ):
         return normal
     name = unicodedata.name(character, "")
     named = _NAMED.fullmatch(name)
