@@ -44,6 +44,7 @@ class Guard:
     engine: EnginePool
     prepared: Prepared
     digest: "asyncio.Task[str]"  # of the model's files, once they are read and found right
+    batcher: Batcher
 
 
 async def _ignore(_: bool) -> None:
@@ -66,7 +67,7 @@ async def open_guard(
     try:
         await store.start()
         batcher.start()
-        yield Guard(_pipeline(settings, prepared, batcher), engine, prepared, digest)
+        yield Guard(_pipeline(settings, prepared, batcher), engine, prepared, digest, batcher)
     finally:
         await batcher.stop()
         await engine.stop()
@@ -100,8 +101,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     async with open_guard(settings, on_serving, refusals) as guard:
         assert server, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
-        door = Door(settings.max_concurrent_requests)
-        moderating = ModerationService(guard.pipeline, door, info)
+        door = Door(
+            settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
+        )
+        moderating = ModerationService(guard.pipeline, door, info, settings.max_request_s)
         await server.start(moderating, ReviewService(guard.prepared.store))
         try:
             yield Listening(server, guard.engine, guard.prepared)

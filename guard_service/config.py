@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     max_messages: Positive = 1000
     max_conversation_bytes: Positive = 256 * 1024
     max_concurrent_requests: Positive = 512
+    max_concurrent_bytes: Positive = 32 * 1024 * 1024  # of those requests together
+    max_request_s: Limit = 60.0  # of a call that sets no deadline
     max_batch_tokens: PassTokens = 1024
     max_bulk_batch_tokens: PassTokens = 2048  # where no interactive call waits or is expected
     max_batch_requests: Positive = 64

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import grpc
@@ -24,10 +24,11 @@ Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing her
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and until when, on the event loop's clock."""
+    """Who calls, until when on the event loop's clock, and with how many bytes."""
 
     peer: str
     deadline_s: float
+    num_bytes: int = 0
 
 
 def unary(
@@ -35,7 +36,8 @@ def unary(
 ) -> "grpc.RpcMethodHandler[bytes, Message]":
     async def handle(payload: bytes, context: Context) -> Message | None:
         try:
-            return await method(parse(kind, payload), _call(context))
+            call = replace(_call(context), num_bytes=len(payload))
+            return await method(parse(kind, payload), call)
         except Exception as error:
             await abort(context, error)
             return None

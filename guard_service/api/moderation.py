@@ -34,6 +34,7 @@ class ModerationService:
     pipeline: Pipeline
     door: Door
     info: Callable[[], ServerInfo]
+    max_request_s: float = 60.0  # of a call whose caller sets no deadline
 
     def handlers(self) -> grpc.GenericRpcHandler:
         methods = {
@@ -45,8 +46,10 @@ class ModerationService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
-        caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=call.deadline_s)
-        async with self.door.interactive(call.peer):
+        latest_s = asyncio.get_running_loop().time() + self.max_request_s
+        deadline_s = min(call.deadline_s, latest_s)
+        caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=deadline_s)
+        async with self.door.interactive(call.peer, call.num_bytes):
             return await self._moderate(request, caller)
 
     async def moderate_batch(
@@ -108,7 +111,7 @@ class ModerationService:
                 raise MalformedRequest((Violation("request", "is missing"),))
             item.request.request_id = item.request.request_id or uuid.uuid4().hex
             answer.request_id = item.request.request_id
-            async with self.door.bulk():
+            async with self.door.bulk(len(payload)):
                 answer.response.CopyFrom(await self._moderate(item.request, caller))
         except Exception as error:
             answer.error.CopyFrom(to_status(error))

@@ -68,6 +68,9 @@ class Scheduler:
     def num_waiting(self) -> int:
         return sum(lane.num_entries for lane in self._lanes.values())
 
+    def lane(self, lane: Lane) -> FairQueue:
+        return self._lanes[lane]
+
     @property
     def is_full(self) -> bool:
         """Whether company could no longer make the next pass larger."""

@@ -57,3 +57,44 @@ async def test_one_caller_cannot_take_every_place() -> None:
             await inside.enter_async_context(door.interactive(f"other {number}"))
         with pytest.raises(Overloaded):
             await inside.enter_async_context(door.interactive("one too many"))
+
+
+async def test_bytes_are_counted_and_one_request_alone_always_fits() -> None:
+    door = Door(8, max_concurrent_bytes=100)
+    async with door.interactive("a", 500):
+        with pytest.raises(Overloaded):
+            async with door.interactive("b", 1):
+                pass
+    async with door.interactive("a", 60), door.interactive("b", 40):
+        with pytest.raises(Overloaded):
+            async with door.interactive("c", 1):
+                pass
+
+
+async def test_bulk_work_waits_for_its_half_of_the_bytes() -> None:
+    door = Door(8, max_concurrent_bytes=100)
+    inside = 0
+    leave = asyncio.Event()
+
+    async def item() -> None:
+        nonlocal inside
+        async with door.bulk(25):
+            inside += 1
+            await leave.wait()
+
+    items = [asyncio.create_task(item()) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert inside == 2
+    async with door.interactive("a", 50):
+        pass
+    leave.set()
+    await asyncio.gather(*items)
+    assert inside == 4
+
+
+async def test_who_would_wait_too_long_is_refused() -> None:
+    door = Door(8, admits=lambda peer: peer != "crowding")
+    async with door.interactive("other"):
+        with pytest.raises(Overloaded):
+            async with door.interactive("crowding"):
+                pass
