@@ -156,6 +156,7 @@ def _batch_limits(settings: Settings) -> BatchLimits:
         settings.max_bulk_batch_tokens,
         settings.max_batch_requests,
         settings.max_wait_ms,
+        max_queue_passes=settings.max_queue_passes,
     )
 
 

@@ -25,10 +25,11 @@ from guard_service.errors import (
 )
 from guard_service.policy import Action, OnUnavailable, Policy
 from guard_service.prompt import Prompt
+from guard_service.question import PromptBuilder, build_question
 from guard_service.review.item import ReviewItem
 from guard_service.sign import TextSign
 from guard_service.verdict import Verdict, check_reading, read_verdict
-from guard_service.view import View, read_views
+from guard_service.view import View
 
 # Before the caller's deadline, so that the answer arrives while somebody waits for it.
 _MARGIN_S = 0.025
@@ -85,22 +86,6 @@ class Outcome:
     worst: View | None = None  # the view that the verdict is of
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is put to the model: prompts, the view that each is of, and what they cover."""
-
-    prompts: tuple[Prompt, ...]
-    views: tuple[View, ...]
-    coverage: Coverage
-    signs: frozenset[TextSign]
-
-
-class PromptBuilder(Protocol):
-    def prompts(
-        self, conversation: Conversation, policy: Policy
-    ) -> tuple[tuple[Prompt, ...], Coverage]: ...
-
-
 class PromptReader(Protocol):
     async def read(self, prompts: Sequence[Prompt], caller: Caller) -> list[Answer]: ...
 
@@ -130,11 +115,13 @@ class Pipeline:
         try:
             async with _until(check.caller.deadline_s):
                 # In a thread: a long text takes a while, and encoding it leaves the GIL.
-                asked = await asyncio.to_thread(self._ask, check, policy)
-                answers = await self.reader.read(asked.prompts, check.caller)
+                question = await asyncio.to_thread(
+                    build_question, self.tokenizer, check.conversation, check.judge, policy
+                )
+                answers = await self.reader.read(question.prompts, check.caller)
                 readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
                 verdict = read_verdict(readings, policy)
-                decision = decide(verdict, policy, check.request_id, asked.signs)
+                decision = decide(verdict, policy, check.request_id, question.signs)
                 item_id = await self._feed_review(check, policy, decision, verdict)
         except (Unavailable, ReadingRejected) as error:
             return await self._fall_back(check, policy, error, decision)
@@ -143,14 +130,14 @@ class Pipeline:
             policy,
             self.model,
             decision,
-            Assessment.COMPLETE if asked.coverage.is_complete else Assessment.PARTIAL,
+            Assessment.COMPLETE if question.coverage.is_complete else Assessment.PARTIAL,
             verdict,
-            asked.coverage,
-            _usage(asked.prompts),
+            question.coverage,
+            _usage(question.prompts),
             _timings(answers, started),
             item_id,
-            asked.signs,
-            asked.views[verdict.reading],
+            question.signs,
+            question.views[verdict.reading],
         )
 
     def _policy(self, check: Check) -> Policy:
@@ -162,20 +149,6 @@ class Pipeline:
             problem = f"policy {policy.id} does not permit ALLOW"
             raise InvalidRequest((Violation("on_unavailable", problem),))
         return policy
-
-    def _ask(self, check: Check, policy: Policy) -> Asked:
-        views = read_views(check.conversation, check.judge)
-        built = [self.tokenizer.prompts(view.conversation, policy) for view in views]
-        prompts = [(p, view) for view, (ps, _) in zip(views, built, strict=True) for p in ps]
-        coverage = replace(built[0][1], windows=len(prompts))
-        if check.judge is Judge.ALL:  # what did not fit as context is judged for itself
-            coverage = replace(coverage, judged_chars=coverage.total_chars)
-        return Asked(
-            tuple(prompt for prompt, _ in prompts),
-            tuple(view for _, view in prompts),
-            coverage,
-            frozenset(sign for view in views for sign in view.signs),
-        )
 
     async def _feed_review(
         self, check: Check, policy: Policy, decision: Decision, verdict: Verdict | None

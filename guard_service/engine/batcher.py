@@ -38,7 +38,7 @@ class Batcher:
         self._engines = engines
         self._max_wait_s = limits.max_wait_ms / 1000
         self._max_tokens = limits.max_batch_tokens
-        self._crowd = Crowd(limits.max_batch_tokens)
+        self._crowd = Crowd(limits.max_queue_passes * limits.max_batch_tokens)
         self._reuse = reuse or Reuse()
         self._patience = patience
         self._scheduler = Scheduler(limits)

@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests python tests/benchmarks/bench_overload.py [--seconds 15] [--times 10]
 
-The real server, tokenizer and batcher over gRPC, on an engine that only takes its time (10 ms + 60 us
-a token). Calls come by a seeded Poisson process, whether or not earlier ones are answered, from
-another process. Prints goodput, waits and refusals, memory, and how the server comes back.
+The real server, tokenizer and batcher over gRPC, on an engine that only takes its time (10 ms and
+60 us a token). Calls come by a seeded Poisson process, whether or not earlier ones are answered,
+from another process. Prints goodput, waits and refusals, memory, and how the server comes back.
 """
 
 import argparse
@@ -44,10 +44,7 @@ from guard_service.v1 import moderation_pb2_grpc
 from guard_service.verdict import Reading
 
 INFO = ServerInfo("scripted", "", "none", "none", True, Limits(), 0, 0)
-TEXT = (
-    "Could you tell me how to sharpen an old kitchen knife at home without a whetstone, please? "
-    * 4
-)
+TEXT = "Could you tell me how to sharpen an old kitchen knife without a whetstone, please? " * 4
 CAPACITY_CALLERS = 64  # in a closed loop: enough to fill every pass
 
 

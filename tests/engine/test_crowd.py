@@ -50,7 +50,7 @@ def test_a_caller_with_little_waiting_is_let_in_among_others_who_crowd() -> None
     assert admits(crowd, 0.4, 2000, num_own=0)
     assert admits(crowd, 0.4, 2000, num_own=500)
     assert not admits(crowd, 0.4, 2000, num_own=501)
-    assert not admits(crowd, 0.4, 4001, num_own=0)
+    assert not admits(crowd, 0.4, 12_001, num_own=0)
 
 
 def test_after_a_pause_a_new_crowd_has_its_grace() -> None:
