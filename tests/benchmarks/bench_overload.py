@@ -33,6 +33,7 @@ from guard_service.api.server import GuardServer
 from guard_service.conversation import Limits
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.checkpoint import models_folder
+from guard_service.engine.message import Batch, BatchRead
 from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import Overloaded
@@ -56,6 +57,16 @@ def safe(prompt: Prompt) -> Reading:
     return Reading(0.01, 0.999, (1 / len(prompt.prefix.codes),) * len(prompt.prefix.codes))
 
 
+class Engine(ScriptedEngine):
+    """Keeps nothing of what it read."""
+
+    async def read(self, batch: Batch) -> BatchRead:
+        read = await super().read(batch)
+        self.batches.clear()
+        self.read_prompts.clear()
+        return read
+
+
 class TimedService(ModerationService):
     """Keeps how long it took to refuse a call, from the parsed request on."""
 
@@ -72,7 +83,7 @@ class TimedService(ModerationService):
 
 async def serve() -> None:
     """Until stdin closes; then the server's own figures on stdout."""
-    engine, store = ScriptedEngine(safe, seconds), ReviewStore("sqlite://")
+    engine, store = Engine(safe, seconds), ReviewStore("sqlite://")
     batcher = Batcher(lambda: [engine], BatchLimits())
     tokenizer = GuardTokenizer.from_folder(models_folder() / "guard-tiny", 1024)
     policies = {"test": policy(review={"sample": 0.0})}
@@ -84,9 +95,7 @@ async def serve() -> None:
     await server.start(service, ReviewService(store))
     await server.set_serving(True)
     print(server.port, flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
-        engine.batches.clear()  # which a test would look at
-        engine.read_prompts.clear()
+    await asyncio.to_thread(sys.stdin.readline)
     print(json.dumps(TimedService.refused_ms), flush=True)
     await server.stop(0.0, 1.0)
 
