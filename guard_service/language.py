@@ -18,17 +18,26 @@ _MIN_SCRIPT_LETTERS = 4
 _MIN_SCRIPT_SHARE = 0.2  # of all letters: a name or a quotation does not make a text foreign
 _MIN_LETTERS = 60  # before a language is told within its script
 _MAX_SUPPORTED_SHARE = 0.01
-_MAX_CHARS = 1000  # that the model is shown: more would not make it surer
+_MAX_CHARS = 400  # that the model is shown: more would not make it surer
 
 
 def is_unsupported(text: str) -> bool:
     """True only where it is as good as sure."""
-    letters = Counter(filter(str.isalpha, text))
-    num_letters = letters.total()
-    num_other = sum(count for letter, count in letters.items() if not _is_supported(letter))
-    if num_other >= _MIN_SCRIPT_LETTERS and num_other >= num_letters * _MIN_SCRIPT_SHARE:
+    if not text.isascii() and _is_other_script(text):
         return True
-    return num_letters >= _MIN_LETTERS and _is_other_language(text[:_MAX_CHARS])
+    beginning = text[:_MAX_CHARS]
+    return sum(map(str.isalpha, beginning)) >= _MIN_LETTERS and _is_other_language(beginning)
+
+
+def load_languages() -> None:
+    """Load the model, for which the first text would wait otherwise."""
+    _identifier()
+
+
+def _is_other_script(text: str) -> bool:
+    letters = Counter(filter(str.isalpha, text))
+    num_other = sum(count for letter, count in letters.items() if not _is_supported(letter))
+    return num_other >= max(_MIN_SCRIPT_LETTERS, letters.total() * _MIN_SCRIPT_SHARE)
 
 
 def _is_supported(letter: str) -> bool:

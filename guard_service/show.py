@@ -35,6 +35,8 @@ def moderation(out: Console, result: Moderation) -> None:
     color = "red" if result.is_blocked else "green"
     review = "  [yellow]people will look[/]" if result.review else ""
     out.print(f"[bold {color}]{result.action.value.upper()}[/]{review}")
+    if result.text_signs:
+        out.print(f"text: {', '.join(sign.value for sign in result.text_signs)}")
     if result.verdict is None:
         out.print(f"no verdict: the model is {result.assessment.value}")
         return

@@ -1,10 +1,14 @@
 import asyncio
+import math
 from contextlib import AsyncExitStack
 
 import pytest
 
 from guard_service.api.admission import Door
+from guard_service.api.handler import Call
+from guard_service.api.moderation import ModerationService
 from guard_service.errors import Overloaded
+from guard_service.v1 import moderation_pb2 as pb
 
 
 async def test_the_door_refuses_over_its_limit_wave_after_wave() -> None:
@@ -98,3 +102,10 @@ async def test_who_would_wait_too_long_is_refused() -> None:
         with pytest.raises(Overloaded):
             async with door.interactive("crowding"):
                 pass
+
+
+async def test_who_is_refused_never_reaches_what_could_fall_back() -> None:
+    refusing = Door(8, admits=lambda _: False)
+    service = ModerationService(None, refusing, lambda: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(Overloaded):
+        await service.moderate(pb.ModerateRequest(), Call("a", math.inf))
