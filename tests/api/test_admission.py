@@ -7,7 +7,9 @@ import pytest
 from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
+from guard_service.conversation import Limits
 from guard_service.errors import Overloaded
+from guard_service.pipeline import Check
 from guard_service.v1 import moderation_pb2 as pb
 
 
@@ -109,3 +111,21 @@ async def test_who_is_refused_never_reaches_what_could_fall_back() -> None:
     service = ModerationService(None, refusing, lambda: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(Overloaded):
         await service.moderate(pb.ModerateRequest(), Call("a", math.inf))
+
+
+async def test_a_call_without_a_deadline_gets_the_servers_own() -> None:
+    class Asked(Exception):
+        pass
+
+    class Pipeline:
+        limits = Limits()
+
+        async def moderate(self, check: Check) -> None:
+            raise Asked(check.caller.deadline_s - asyncio.get_running_loop().time())
+
+    now_s = asyncio.get_running_loop().time()
+    service = ModerationService(Pipeline(), Door(8), lambda: None, 30.0)  # type: ignore[arg-type, return-value]
+    for deadline_s, at_most_s in ((math.inf, 30), (now_s + 7, 7), (now_s + 90, 30)):
+        with pytest.raises(Asked) as asked:
+            await service.moderate(pb.ModerateRequest(), Call("a", deadline_s))
+        assert at_most_s - 2 < asked.value.args[0] <= at_most_s
