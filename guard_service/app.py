@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from guard_service.access.access import Access
 from guard_service.api.admission import Door
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
@@ -34,6 +35,7 @@ from guard_service.stop import on_hangup, stop_signal
 log = logging.getLogger(__name__)
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
+_OPEN_NOTICE = "callers are not asked who they are: set access_file or jwks before others call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ async def _ignore(_: bool) -> None:
 
 @asynccontextmanager
 async def open_guard(
-    settings: Settings, on_serving: OnServing = _ignore, refusals: Refusals | None = None
+    settings: Settings,
+    on_serving: OnServing = _ignore,
+    refusals: Refusals | None = None,
+    access: Access | None = None,
 ) -> AsyncIterator[Guard]:
     """Everything between the doors and the model; StartupRefused if it cannot work together."""
-    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals())
+    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals(), access)
     if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
     store, digest = prepared.store, asyncio.create_task(_verify(prepared.checkpoint))
@@ -81,6 +86,7 @@ class Listening:
     server: GuardServer
     engine: EnginePool
     prepared: Prepared
+    access: Access
 
     @property
     def port(self) -> int:
@@ -95,16 +101,17 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     answered UNAVAILABLE, which clients retry.
     """
     address, refusals = f"{settings.host}:{settings.port}", Refusals()
-    server = refusals.attempt(lambda: GuardServer(address, limits(settings)))
+    access = refusals.attempt(lambda: Access(settings))
+    server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     on_serving = server.set_serving if server else _ignore
-    async with open_guard(settings, on_serving, refusals) as guard:
-        assert server, "This is a bug: a refusal was lost."
+    async with open_guard(settings, on_serving, refusals, access) as guard:
+        assert server and access, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(settings.max_concurrent_requests)
         moderating = ModerationService(guard.pipeline, door, info)
         await server.start(moderating, ReviewService(guard.prepared.store))
         try:
-            yield Listening(server, guard.engine, guard.prepared)
+            yield Listening(server, guard.engine, guard.prepared, access)
         finally:
             await server.stop(settings.lame_duck_s, settings.drain_s)
 
@@ -119,11 +126,13 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
 
 async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asyncio.Event) -> None:
     async with open_server(settings) as listening:
-        prepared = listening.prepared
-        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer)
+        prepared, access = listening.prepared, listening.access
+        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer, access)
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         log.info("listening", extra={"action": "listening", **where})
+        if access.is_open:
+            log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})
         await _until(stopping, listening.engine)
         log.info("draining", extra={"action": "draining"})
 

@@ -5,6 +5,8 @@ GuardError
 │   ├── MalformedRequest
 │   ├── ConversationTooLong
 │   └── PolicyUnknown
+├── Unauthenticated         one text, whatever is wrong with the credential
+├── Forbidden               known, but not allowed this
 ├── Overloaded              try again later
 ├── Unavailable             we cannot do it now
 │   ├── DeadlineExceeded
@@ -13,6 +15,7 @@ GuardError
 ├── ReadingRejected         the model's output cannot be trusted
 └── StartupRefused          for the operator, before serving
     ├── SettingsInvalid
+    ├── AccessInvalid
     ├── PolicyInvalid
     ├── CheckpointRefused
     ├── DownloadFailed
@@ -59,6 +62,14 @@ class PolicyUnknown(InvalidRequest):
     """The request names a policy that this server does not have."""
 
 
+class Unauthenticated(GuardError):
+    """No credential that this server accepts came with the call."""
+
+
+class Forbidden(GuardError):
+    """This caller may not do that."""
+
+
 class Overloaded(GuardError):
     """As many requests as the server takes are in flight; try again shortly."""
 
@@ -91,6 +102,10 @@ class StartupRefused(GuardError):
 
 class SettingsInvalid(StartupRefused):
     """The settings do not hold together."""
+
+
+class AccessInvalid(StartupRefused):
+    """Who may call cannot be read from these files."""
 
 
 class PolicyInvalid(StartupRefused):

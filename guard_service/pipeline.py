@@ -42,6 +42,7 @@ class Check:
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     caller: Caller = ANYONE
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ class Pipeline:
             model=self.model,
             conversation_digest=check.conversation.digest(),
             labels=check.labels,
+            tenant=check.tenant,
         )
         return await self.feed.add(item)
 

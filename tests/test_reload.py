@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from guard_service.access.access import Access
 from guard_service.config import Settings
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid
@@ -22,7 +23,10 @@ class Desk:
         self.settings = Settings(policies=folder)
         self.given = self.settings
         self.policies = load_policies(self.settings)
-        self.reloader = Reloader(self.settings, lambda: self.given, self.policies, tokenizer)
+        self.access = Access(self.settings)
+        self.reloader = Reloader(
+            self.settings, lambda: self.given, self.policies, tokenizer, self.access
+        )
 
     def write(self, name: str, version: int, last: int = 10) -> None:
         text = POLICY.format(id=name, version=version, last=last)
@@ -79,6 +83,6 @@ def test_settings_that_cannot_be_read_change_nothing(
         raise SettingsInvalid("port: no number")
 
     desk = Desk(tmp_path, tiny_tokenizer)
-    Reloader(desk.settings, read, desk.policies, tiny_tokenizer).reload()
+    Reloader(desk.settings, read, desk.policies, tiny_tokenizer, desk.access).reload()
     assert vars(last(caplog))["problem"] == "port: no number"
     assert list(desk.policies) == ["default"]

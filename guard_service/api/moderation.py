@@ -45,9 +45,9 @@ class ModerationService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
-        caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=call.deadline_s)
-        async with self.door.interactive(call.peer):
-            return await self._moderate(request, caller)
+        call.principal.check_lane(Lane.INTERACTIVE)
+        async with self.door.interactive(call.share):
+            return await self._moderate(request, call, Lane.INTERACTIVE)
 
     async def moderate_batch(
         self, payloads: AsyncIterator[bytes], write: Write, call: Call
@@ -57,13 +57,13 @@ class ModerationService:
         A client that does not read its answers stops being read itself: the items in flight hold
         their places until they are written.
         """
-        caller = Caller(Lane.BULK, call.peer, deadline_s=call.deadline_s)
+        call.principal.check_lane(Lane.BULK)
         places = asyncio.Semaphore(_MAX_STREAM_ITEMS)
         writing = asyncio.Lock()
 
         async def answer(index: int, payload: bytes) -> None:
             try:
-                response = await self._answer_item(index, payload, caller)
+                response = await self._answer_item(index, payload, call)
                 async with writing:
                     await write(response)
             finally:
@@ -77,10 +77,11 @@ class ModerationService:
                 index += 1
 
     async def list_policies(
-        self, request: pb.ListPoliciesRequest, _: Call
+        self, request: pb.ListPoliciesRequest, call: Call
     ) -> pb.ListPoliciesResponse:
         start, size = page_offset(request.page_token), page_size(request.page_size, 100, 100)
-        policies = [self.pipeline.policies[name] for name in sorted(self.pipeline.policies)]
+        names = filter(call.principal.may_use, sorted(self.pipeline.policies))
+        policies = [self.pipeline.policies[name] for name in names]
         end = start + size
         return pb.ListPoliciesResponse(
             policies=[policy_message(policy) for policy in policies[start:end]],
@@ -93,12 +94,17 @@ class ModerationService:
     ) -> pb.GetServerInfoResponse:
         return info_message(self.info())
 
-    async def _moderate(self, request: pb.ModerateRequest, caller: Caller) -> pb.ModerateResponse:
-        check = replace(check_from_request(request, self.pipeline.limits), caller=caller)
+    async def _moderate(
+        self, request: pb.ModerateRequest, call: Call, lane: Lane
+    ) -> pb.ModerateResponse:
+        call.principal.check_policy(request.policy or self.pipeline.default_policy)
+        check = check_from_request(request, self.pipeline.limits)
+        caller = Caller(lane, call.share, deadline_s=call.deadline_s)
+        check = replace(check, caller=caller, tenant=call.principal.tenant)
         return response_from_outcome(await self.pipeline.moderate(check))
 
     async def _answer_item(
-        self, index: int, payload: bytes, caller: Caller
+        self, index: int, payload: bytes, call: Call
     ) -> pb.ModerateBatchResponse:
         """The answer to one item of a stream, or its error."""
         answer = pb.ModerateBatchResponse(index=index)
@@ -109,7 +115,7 @@ class ModerationService:
             item.request.request_id = item.request.request_id or uuid.uuid4().hex
             answer.request_id = item.request.request_id
             async with self.door.bulk():
-                answer.response.CopyFrom(await self._moderate(item.request, caller))
+                answer.response.CopyFrom(await self._moderate(item.request, call, Lane.BULK))
         except Exception as error:
             answer.error.CopyFrom(to_status(error))
         return answer

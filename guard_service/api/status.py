@@ -20,6 +20,8 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.ConversationTooLong, grpc.StatusCode.INVALID_ARGUMENT, "CONVERSATION_TOO_LONG"),
     (errors.PolicyUnknown, grpc.StatusCode.INVALID_ARGUMENT, "POLICY_UNKNOWN"),
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    (errors.Unauthenticated, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    (errors.Forbidden, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN"),
     (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     (errors.DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_UNMET"),
     (errors.EngineUnavailable, grpc.StatusCode.UNAVAILABLE, "ENGINE_UNAVAILABLE"),
