@@ -78,7 +78,7 @@ def open_keys(source: str) -> FileKeys | FetchedKeys:
 
 def _keys(values: Any) -> Keys:
     """The usable ones by id. Secrets (`oct`) are never among them: all could sign with those."""
-    keys = jwt.PyJWKSet.from_dict(values).keys
+    keys = jwt.PyJWKSet.from_dict(values).keys if isinstance(values, dict) else []
     found = {
         key.key_id: key
         for key in keys
