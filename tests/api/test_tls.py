@@ -95,3 +95,31 @@ async def test_callers_are_known_by_one_uri_of_their_certificate(tmp_path: Path)
         with pytest.raises(Unauthenticated):  # a wrong key is not made up for
             await ask(service, expected["right"], api_key="gk_wrong")
     assert len(service.reader.callers) == len(expected)
+
+
+async def test_no_call_is_lost_while_certificates_are_exchanged_under_load(tmp_path: Path) -> None:
+    pki, tls = Pki(tmp_path), Tls(ca=tmp_path / "ca.pem")
+    options = {"grpc.use_local_subchannel_pool": 1, "grpc.enable_retries": 0}
+    async with running(Access(settings(tmp_path, pki))) as service:
+        is_over = False
+
+        async def call(*, again: bool) -> int:
+            num_calls = 0
+            while not is_over:
+                async with AsyncGuardClient(
+                    service.target, api_key=KEY.text, tls=tls, options=options
+                ) as guard:
+                    for _ in range(1 if again else 10):  # a new connection for each, or a few
+                        assert (await guard.moderate("hello")).is_allowed
+                        num_calls += 1
+            return num_calls
+
+        callers = [asyncio.create_task(call(again=n % 2 == 0)) for n in range(6)]
+        seen = set()
+        for _ in range(20):
+            pki.server()
+            service.access.take(service.access.read_again({}))
+            seen.add(await asyncio.to_thread(served_certificate, service))
+        is_over = True
+        assert all(await asyncio.gather(*callers))
+        assert len(seen) == 20
