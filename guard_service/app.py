@@ -27,6 +27,7 @@ from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
+from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
@@ -104,16 +105,19 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     access = refusals.attempt(lambda: Access(settings))
     server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     on_serving = server.set_serving if server else _ignore
+    limiter = refusals.attempt(lambda: open_limiter(settings))
     async with open_guard(settings, on_serving, refusals, access) as guard:
-        assert server and access, "This is a bug: a refusal was lost."
+        assert server and access and limiter, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(settings.max_concurrent_requests)
-        moderating = ModerationService(guard.pipeline, door, info)
+        meter = Meter(limiter, access.quota_of)
+        moderating = ModerationService(guard.pipeline, door, meter, info)
         await server.start(moderating, ReviewService(guard.prepared.store))
         try:
             yield Listening(server, guard.engine, guard.prepared, access)
         finally:
             await server.stop(settings.lame_duck_s, settings.drain_s)
+            await limiter.close()
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:

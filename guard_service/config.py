@@ -20,6 +20,7 @@ from pydantic_settings import (
 from guard_service.errors import SettingsInvalid
 
 Positive = Annotated[int, Field(gt=0)]
+Limited = Annotated[int, Field(ge=0)]
 PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prompt
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Limit = Annotated[float, Field(gt=0, le=86400)]
@@ -63,6 +64,11 @@ class Settings(BaseSettings):
     default_policy: str = "default"
 
     database_url: str = "sqlite:///guard.db"
+
+    requests_per_minute: Limited = 0  # of each tenant, if access_file says no other; 0: no limit
+    tokens_per_minute: Limited = 0
+    quota_redis_url: str = Field("", repr=False)  # where several servers count together
+    quota_servers: Positive = 1  # how many: each goes on with its part while Redis is away
 
     max_messages: Positive = 1000
     max_conversation_bytes: Positive = 256 * 1024

@@ -19,6 +19,8 @@ from guard_service.engine.window import Coverage
 from guard_service.pipeline import Pipeline
 from guard_service.policy import Policy
 from guard_service.prompt import Prompt
+from guard_service.quota.limiter import Limiter, LocalLimiter
+from guard_service.quota.meter import Meter
 from guard_service.review.store import ReviewStore
 
 INFO = ServerInfo("scripted", "", "none", "none", True, Limits(), 0, 0)
@@ -57,7 +59,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(access: Access) -> AsyncIterator[Running]:
+async def running(access: Access, limiter: Limiter | None = None) -> AsyncIterator[Running]:
     store, reader, server = (
         ReviewStore("sqlite://"),
         Reader(),
@@ -65,7 +67,8 @@ async def running(access: Access) -> AsyncIterator[Running]:
     )
     policies = {name: policy(id=name, categories={"S1": {}}) for name in ("test", "other")}
     pipeline = Pipeline(Tokenizer(), reader, store, policies, "test", Limits(), "scripted", 0.5)
-    moderating = ModerationService(pipeline, Door(64), lambda: INFO)
+    meter = Meter(limiter or LocalLimiter(), access.quota_of)
+    moderating = ModerationService(pipeline, Door(64), meter, lambda: INFO)
     await store.start()
     await server.start(moderating, ReviewService(store))
     await server.set_serving(True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from guard_service.access.book import EMPTY, Book, read_book
+from guard_service.access.book import EMPTY, Book, Tenant, read_book
 from guard_service.access.exposure import asks_for_credentials, exposure_problems
 from guard_service.access.jwks import FetchedKeys, open_keys
 from guard_service.access.principal import ANYONE, Credentials, Principal
@@ -12,6 +12,7 @@ from guard_service.access.token import Expected, KeySource, TokenReader
 from guard_service.config import Settings
 from guard_service.errors import SettingsInvalid, Unauthenticated
 from guard_service.policy import Policy
+from guard_service.quota.budget import Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ class Access:
         if self._tokens is None:
             raise Unauthenticated
         return await self._tokens.read(secret)
+
+    def quota_of(self, tenant: str) -> Quota:
+        """The tenant's own limits, or those of the settings."""
+        own = self._contents.book.tenants.get(tenant, Tenant())
+        requests, tokens = own.requests_per_minute, own.tokens_per_minute
+        return Quota(
+            self._settings.requests_per_minute if requests is None else requests,
+            self._settings.tokens_per_minute if tokens is None else tokens,
+        )
 
     def check_policies(self, policies: Mapping[str, Policy]) -> None:
         self._contents.book.check_policies(policies)

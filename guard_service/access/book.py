@@ -1,4 +1,4 @@
-"""The access file: API keys by hash and certificates by URI, each with its principal."""
+"""The access file: API keys by hash, certificates by URI, and what their tenants may use."""
 
 import json
 import time
@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from guard_service.access.key import key_id, matches
 from guard_service.access.principal import Credentials, Principal
+from guard_service.config import Limited
 from guard_service.engine.entry import Lane
 from guard_service.errors import AccessInvalid, Unauthenticated
 from guard_service.policy import Policy
@@ -46,11 +47,19 @@ class Certificate(_Entry):
     uri: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*://\S+$", max_length=2048)]
 
 
+class Tenant(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_minute: Limited | None = None  # None: what the settings say
+    tokens_per_minute: Limited | None = None
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     keys: list[Key] = []
     certificates: list[Certificate] = []
+    tenants: dict[Identifier, Tenant] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class Book:
 
     keys: Mapping[str, Key]
     certificates: Mapping[str, Certificate]
+    tenants: Mapping[str, Tenant]
 
     def find_key(self, text: str) -> Principal:
         """Whose key this is; Unauthenticated after the same work whatever is wrong with it."""
@@ -87,7 +97,7 @@ class Book:
             raise AccessInvalid("access_file: " + "; ".join(sorted(missing)))
 
 
-EMPTY = Book({}, {})
+EMPTY = Book({}, {}, {})
 
 
 def read_book(path: Path) -> Book:
@@ -106,7 +116,7 @@ def read_book(path: Path) -> Book:
     certificates = {certificate.uri: certificate for certificate in file.certificates}
     if len(keys) < len(file.keys) or len(certificates) < len(file.certificates):
         raise AccessInvalid(f"{path.name}: the same id or uri twice")
-    return Book(keys, certificates)
+    return Book(keys, certificates, file.tenants)
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

@@ -14,6 +14,9 @@ PRIVATE: dict[str, Any] = {
     "tls_key": None,
     "tls_client_ca": None,
     "insecure": False,
+    "requests_per_minute": 0,
+    "tokens_per_minute": 0,
+    "quota_redis_url": "",
 }
 
 

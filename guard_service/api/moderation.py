@@ -21,6 +21,7 @@ from guard_service.api.status import to_status
 from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
+from guard_service.quota.meter import Meter
 from guard_service.v1 import moderation_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
@@ -33,6 +34,7 @@ _MAX_STREAM_ITEMS = 128
 class ModerationService:
     pipeline: Pipeline
     door: Door
+    meter: Meter
     info: Callable[[], ServerInfo]
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -98,10 +100,14 @@ class ModerationService:
         self, request: pb.ModerateRequest, call: Call, lane: Lane
     ) -> pb.ModerateResponse:
         call.principal.check_policy(request.policy or self.pipeline.default_policy)
-        check = check_from_request(request, self.pipeline.limits)
-        caller = Caller(lane, call.share, deadline_s=call.deadline_s)
-        check = replace(check, caller=caller, tenant=call.principal.tenant)
-        return response_from_outcome(await self.pipeline.moderate(check))
+        async with self.meter.charge(call.share, request.ByteSize()) as settle:
+            check = replace(
+                check_from_request(request, self.pipeline.limits),
+                caller=Caller(lane, call.share, deadline_s=call.deadline_s),
+                tenant=call.principal.tenant,
+                settle=settle,
+            )
+            return response_from_outcome(await self.pipeline.moderate(check))
 
     async def _answer_item(
         self, index: int, payload: bytes, call: Call
