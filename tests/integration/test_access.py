@@ -12,7 +12,7 @@ from credentials import Pki
 from known import HARM, HARMLESS
 from serving import Served, serving, until_logged
 
-from guard_service.client import GuardClient, Tls, Unauthenticated
+from guard_service.client import GuardClient, QuotaExceeded, Tls, Unauthenticated
 
 
 def guard(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -63,6 +63,17 @@ def test_a_server_that_would_be_open_to_strangers_does_not_start(tmp_path: Path)
     refused = guard("serve", "--host", "0.0.0.0", "--port", "0", "--database-url", "sqlite://")
     assert refused.returncode == 1
     assert "--insecure" in refused.stderr.splitlines()[-1]
+
+
+def test_a_quota_holds_on_a_server_that_knows_nobody(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, GUARD_REQUESTS_PER_MINUTE="2") as served,
+        GuardClient(served.target, timeout=60) as client,
+    ):
+        client.moderate(HARMLESS)
+        client.moderate(HARMLESS)
+        with pytest.raises(QuotaExceeded, match="requests_per_minute: 2 are used up"):
+            client.moderate(HARMLESS)
 
 
 def test_a_server_on_loopback_says_that_it_is_open(served: Served) -> None:
