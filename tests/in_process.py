@@ -16,6 +16,7 @@ from guard_service.api.server import GuardServer
 from guard_service.conversation import Conversation, Limits
 from guard_service.engine.entry import Answer, Caller
 from guard_service.engine.window import Coverage
+from guard_service.errors import GuardError
 from guard_service.pipeline import Pipeline
 from guard_service.policy import Policy
 from guard_service.prompt import Prompt
@@ -37,12 +38,15 @@ class Tokenizer:
 
 @dataclass
 class Reader:
-    """Keeps who asked."""
+    """Keeps who asked; fails where a test says so."""
 
     callers: list[Caller] = field(default_factory=list)
+    error: GuardError | None = None
 
     async def read(self, prompts: Sequence[Prompt], caller: Caller) -> list[Answer]:
         self.callers.append(caller)
+        if self.error:
+            raise self.error
         return [Answer(UNSAFE if 666 in each.ids else SAFE, 1.0, 2.0, 1) for each in prompts]
 
 

@@ -64,7 +64,7 @@ def stream(
 
         try:
             await method(payloads, write, _call(context))
-        except ExceptionGroup as group:  # of a method's tasks: the payloads' own error is first
+        except ExceptionGroup as group:  # of a stream's tasks, which answer their own errors
             await abort(context, group.exceptions[0])
         except Exception as error:
             await abort(context, error)

@@ -107,7 +107,9 @@ class ModerationService:
                 tenant=call.principal.tenant,
                 settle=settle,
             )
-            return response_from_outcome(await self.pipeline.moderate(check))
+            outcome = await self.pipeline.moderate(check)
+            await settle(outcome.usage.prompt_tokens)  # 0 where a fallback answers
+            return response_from_outcome(outcome)
 
     async def _answer_item(
         self, index: int, payload: bytes, call: Call

@@ -14,6 +14,7 @@ from services import redis_url
 from guard_service.access.access import Access
 from guard_service.access.key import NewKey, make_key
 from guard_service.client import (
+    Assessment,
     AsyncGuardClient,
     GuardError,
     InvalidRequest,
@@ -24,6 +25,7 @@ from guard_service.client import (
 )
 from guard_service.config import Settings
 from guard_service.engine.entry import Lane
+from guard_service.errors import EngineUnavailable
 from guard_service.quota.shared import SharedLimiter
 
 ALL, OTHER_TENANT, NARROW, BULK = make_key(), make_key(), make_key(), make_key()
@@ -125,6 +127,11 @@ async def test_what_is_not_judged_costs_a_request_and_no_tokens(tmp_path: Path) 
         for _ in range(5):
             with pytest.raises(InvalidRequest):
                 await guard.moderate("x" * 900, policy="no such policy")
+        service.reader.error = EngineUnavailable()
+        for _ in range(5):
+            answer = await guard.moderate("x" * 900, on_unavailable=OnUnavailable.BLOCK)
+            assert answer.assessment is Assessment.UNAVAILABLE
+        service.reader.error = None
         assert (await guard.moderate("x" * 900)).is_allowed
 
 
