@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 from guard_service.errors import QuotaExceeded
-from guard_service.quota.budget import Cost, Quota, Used, exhausted
+from guard_service.quota.budget import Cost, Quota, Used, exhausted, limits
 
 _MAX_TENANTS = 10_000  # then the one not seen for longest is forgotten
 
@@ -32,6 +32,12 @@ class LocalLimiter:
             raise QuotaExceeded(tenant, refused)
         self._keep(tenant, used.plus(cost))
         return self
+
+    def note(self, tenant: str, quota: Quota, cost: Cost) -> None:
+        """Remember what was charged elsewhere, up to a full bucket: no debt comes of it."""
+        used = self._now(tenant, quota).plus(cost)
+        requests, tokens = limits(quota)
+        self._keep(tenant, Used(min(used.requests, requests), min(used.tokens, tokens), used.at_s))
 
     async def correct(self, tenant: str, quota: Quota, num_tokens: int) -> None:
         self._keep(tenant, self._now(tenant, quota).plus(Cost(0, num_tokens)))

@@ -1,6 +1,6 @@
 """Counts what tenants use on several servers together, in Redis: one script, one atomic step.
 
-Where Redis does not answer, each server goes on with its share of every quota: never with none.
+Where Redis does not answer, each server goes on with what is left of its share of every quota.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from guard_service.quota.limiter import Limiter, LocalLimiter
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 0.5
+_TIMEOUT_S = 1.0  # as long as our own loop may stand still
 _AWAY_S = 1.0  # after a failure, before Redis is asked again
 _MAX_CONNECTIONS = 32
 
 
 class SharedLimiter:
-    def __init__(self, url: str, num_servers: int) -> None:
+    def __init__(self, url: str, num_servers: int, timeout_s: float = _TIMEOUT_S) -> None:
         try:
             self._redis: Any = Redis.from_url(
                 url,
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError:  # not its text: the URL can hold a password
@@ -44,16 +44,19 @@ class SharedLimiter:
         self._away_until_s: float | None = None  # None: Redis answers
 
     async def take(self, tenant: str, quota: Quota, cost: Cost) -> Limiter:
+        share = quota.share(self._num_servers)
         waits_s = await self._run(tenant, quota, cost, is_refusable=True)
         if waits_s is None:
-            await self._local.take(tenant, quota.share(self._num_servers), cost)
+            await self._local.take(tenant, share, cost)
             return _Share(self._local, self._num_servers)
         if refused := tuple(exhausted(quota, waits_s)):
             raise QuotaExceeded(tenant, refused)
+        self._local.note(tenant, share, cost)
         return self
 
     async def correct(self, tenant: str, quota: Quota, num_tokens: int) -> None:
         await self._run(tenant, quota, Cost(0, num_tokens), is_refusable=False)
+        self._local.note(tenant, quota.share(self._num_servers), Cost(0, num_tokens))
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -139,7 +139,10 @@ async def test_calls_to_two_servers_spend_one_quota(tmp_path: Path) -> None:
     url, tenant, limit = redis_url(), uuid4().hex, 300
     limits = {tenant: {"requests_per_minute": limit}}
     file = write_access(tmp_path / "access.json", entry(ALL, tenant=tenant), tenants=limits)
-    access, limiters = Access(Settings(access_file=file)), [SharedLimiter(url, 2) for _ in "ab"]
+    access, limiters = (
+        Access(Settings(access_file=file)),
+        [SharedLimiter(url, 2, 10.0) for _ in "ab"],
+    )
     started = time.monotonic()
     async with (
         running(access, limiters[0]) as one,
