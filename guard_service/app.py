@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from guard_service.access.access import Access
 from guard_service.api.admission import Door
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
@@ -26,6 +27,7 @@ from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
+from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
@@ -34,6 +36,7 @@ from guard_service.stop import on_hangup, stop_signal
 log = logging.getLogger(__name__)
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
+_OPEN_NOTICE = "callers are not asked who they are: set access_file or jwks before others call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,13 @@ async def _ignore(_: bool) -> None:
 
 @asynccontextmanager
 async def open_guard(
-    settings: Settings, on_serving: OnServing = _ignore, refusals: Refusals | None = None
+    settings: Settings,
+    on_serving: OnServing = _ignore,
+    refusals: Refusals | None = None,
+    access: Access | None = None,
 ) -> AsyncIterator[Guard]:
     """Everything between the doors and the model; StartupRefused if it cannot work together."""
-    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals())
+    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals(), access)
     if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
     store, digest = prepared.store, asyncio.create_task(_verify(prepared.checkpoint))
@@ -82,6 +88,7 @@ class Listening:
     server: GuardServer
     engine: EnginePool
     prepared: Prepared
+    access: Access
 
     @property
     def port(self) -> int:
@@ -96,20 +103,24 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     answered UNAVAILABLE, which clients retry.
     """
     address, refusals = f"{settings.host}:{settings.port}", Refusals()
-    server = refusals.attempt(lambda: GuardServer(address, limits(settings)))
+    access = refusals.attempt(lambda: Access(settings))
+    server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     on_serving = server.set_serving if server else _ignore
-    async with open_guard(settings, on_serving, refusals) as guard:
-        assert server, "This is a bug: a refusal was lost."
+    limiter = refusals.attempt(lambda: open_limiter(settings))
+    async with open_guard(settings, on_serving, refusals, access) as guard:
+        assert server and access and limiter, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(
             settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
         )
-        moderating = ModerationService(guard.pipeline, door, info, settings.max_request_s)
+        meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
+        moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
         await server.start(moderating, ReviewService(guard.prepared.store))
         try:
-            yield Listening(server, guard.engine, guard.prepared)
+            yield Listening(server, guard.engine, guard.prepared, access)
         finally:
             await server.stop(settings.lame_duck_s, settings.drain_s)
+            await limiter.close()
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
@@ -122,11 +133,13 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
 
 async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asyncio.Event) -> None:
     async with open_server(settings) as listening:
-        prepared = listening.prepared
-        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer)
+        prepared, access = listening.prepared, listening.access
+        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer, access)
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         log.info("listening", extra={"action": "listening", **where})
+        if access.is_open:
+            log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})
         await _until(stopping, listening.engine)
         log.info("draining", extra={"action": "draining"})
 

@@ -26,6 +26,7 @@ from guard_service.errors import (
 from guard_service.policy import Action, OnUnavailable, Policy
 from guard_service.prompt import Prompt
 from guard_service.question import PromptBuilder, build_question
+from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
 from guard_service.sign import TextSign
 from guard_service.verdict import Verdict, check_reading, read_verdict
@@ -52,6 +53,8 @@ class Check:
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     caller: Caller = ANYONE
+    tenant: str = ""
+    settle: Settle = free  # told how many tokens will be read, before they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class Pipeline:
                 question = await asyncio.to_thread(
                     build_question, self.tokenizer, check.conversation, check.judge, policy
                 )
+                # Once begun it must end, or the tenant is charged amiss.
+                await asyncio.shield(check.settle(_usage(question.prompts).prompt_tokens))
                 answers = await self.reader.read(question.prompts, check.caller)
                 readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
                 verdict = read_verdict(readings, policy)
@@ -170,6 +175,7 @@ class Pipeline:
             model=self.model,
             conversation_digest=check.conversation.digest(),
             labels=check.labels,
+            tenant=check.tenant,
         )
         return await self.feed.add(item)
 

@@ -17,30 +17,30 @@ class Door:
         max_concurrent_bytes: int = 2**25,
         admits: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`admits` says whether one more of a peer's calls would soon be answered."""
+        """`admits` says whether one more call of this share would soon be answered."""
         self._max = max_concurrent_requests
         self._max_bytes = max_concurrent_bytes
         self._all = asyncio.Semaphore(max_concurrent_requests)
         self._bulk = asyncio.Semaphore(max(max_concurrent_requests // 2, 1))
-        self._calls: Counter[str] = Counter()  # interactive ones inside, by peer
+        self._calls: Counter[str] = Counter()  # interactive ones inside, by tenant or host
         self._num_bulk = 0
         self._num_bytes = 0
         self._admits = admits
         self._lighter = asyncio.Event()
 
     @asynccontextmanager
-    async def interactive(self, peer: str, num_bytes: int = 0) -> AsyncIterator[None]:
+    async def interactive(self, share: str, num_bytes: int = 0) -> AsyncIterator[None]:
         """Let one call in, or raise Overloaded."""
         is_heavy = self._is_over(self._max_bytes, num_bytes)
-        if self._all.locked() or is_heavy or self._is_greedy(peer) or not self._admits(peer):
+        if self._all.locked() or is_heavy or self._is_greedy(share) or not self._admits(share):
             raise Overloaded
         async with self._all:
-            self._calls[peer] += 1
+            self._calls[share] += 1
             try:
                 with self._weighed(num_bytes):
                     yield
             finally:
-                self._calls -= Counter({peer: 1})  # in place, and without the zeros
+                self._calls -= Counter({share: 1})  # in place, and without the zeros
 
     @asynccontextmanager
     async def bulk(self, num_bytes: int = 0) -> AsyncIterator[None]:
@@ -69,7 +69,7 @@ class Door:
         """Whether so many bytes more are too many; one request alone never is."""
         return self._num_bytes > 0 and self._num_bytes + num_bytes > max_bytes
 
-    def _is_greedy(self, peer: str) -> bool:
-        """The last quarter of the places is not for a peer that has a quarter already."""
+    def _is_greedy(self, share: str) -> bool:
+        """The last quarter of the places is not for one who has a quarter already."""
         is_tight = self._calls.total() + self._num_bulk >= self._max * 3 / 4
-        return is_tight and self._calls[peer] >= max(self._max / 4, 2)
+        return is_tight and self._calls[share] >= max(self._max / 4, 2)

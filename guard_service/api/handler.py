@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from guard_service.access.principal import Principal
+from guard_service.api.gate import current_principal
 from guard_service.api.request import parse
 from guard_service.api.status import abort
 
@@ -26,9 +28,15 @@ Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing her
 class Call:
     """Who calls, until when on the event loop's clock, and with how many bytes."""
 
+    principal: Principal
     peer: str
     deadline_s: float
     num_bytes: int = 0
+
+    @property
+    def share(self) -> str:
+        """Whose places and turns the call takes: its tenant's, or its host's."""
+        return self.principal.tenant or self.peer
 
 
 def unary(
@@ -58,6 +66,8 @@ def stream(
 
         try:
             await method(payloads, write, _call(context))
+        except ExceptionGroup as group:  # of a stream's tasks, which answer their own errors
+            await abort(context, group.exceptions[0])
         except Exception as error:
             await abort(context, error)
 
@@ -68,7 +78,9 @@ def _call(context: Context) -> Call:
     seconds_left = context.time_remaining()
     now_s = asyncio.get_running_loop().time()
     peer = context.peer().rpartition(":")[0]  # a client's next connection has another port
-    return Call(peer, math.inf if seconds_left is None else now_s + seconds_left)
+    return Call(
+        current_principal(), peer, math.inf if seconds_left is None else now_s + seconds_left
+    )
 
 
 def _serialize(message: Message) -> bytes:

@@ -21,6 +21,7 @@ from guard_service.api.status import to_status
 from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
+from guard_service.quota.meter import Meter
 from guard_service.v1 import moderation_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
@@ -33,6 +34,7 @@ _MAX_STREAM_ITEMS = 128
 class ModerationService:
     pipeline: Pipeline
     door: Door
+    meter: Meter
     info: Callable[[], ServerInfo]
     max_request_s: float = 60.0  # of a call whose caller sets no deadline
 
@@ -46,11 +48,11 @@ class ModerationService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
+        call.principal.check_lane(Lane.INTERACTIVE)
         latest_s = asyncio.get_running_loop().time() + self.max_request_s
-        deadline_s = min(call.deadline_s, latest_s)
-        caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=deadline_s)
-        async with self.door.interactive(call.peer, call.num_bytes):
-            return await self._moderate(request, caller)
+        call = replace(call, deadline_s=min(call.deadline_s, latest_s))
+        async with self.door.interactive(call.share, call.num_bytes):
+            return await self._moderate(request, call, Lane.INTERACTIVE)
 
     async def moderate_batch(
         self, payloads: AsyncIterator[bytes], write: Write, call: Call
@@ -60,13 +62,13 @@ class ModerationService:
         A client that does not read its answers stops being read itself: the items in flight hold
         their places until they are written.
         """
-        caller = Caller(Lane.BULK, call.peer, deadline_s=call.deadline_s)
+        call.principal.check_lane(Lane.BULK)
         places = asyncio.Semaphore(_MAX_STREAM_ITEMS)
         writing = asyncio.Lock()
 
         async def answer(index: int, payload: bytes) -> None:
             try:
-                response = await self._answer_item(index, payload, caller)
+                response = await self._answer_item(index, payload, call)
                 async with writing:
                     await write(response)
             finally:
@@ -80,10 +82,11 @@ class ModerationService:
                 index += 1
 
     async def list_policies(
-        self, request: pb.ListPoliciesRequest, _: Call
+        self, request: pb.ListPoliciesRequest, call: Call
     ) -> pb.ListPoliciesResponse:
         start, size = page_offset(request.page_token), page_size(request.page_size, 100, 100)
-        policies = [self.pipeline.policies[name] for name in sorted(self.pipeline.policies)]
+        names = filter(call.principal.may_use, sorted(self.pipeline.policies))
+        policies = [self.pipeline.policies[name] for name in names]
         end = start + size
         return pb.ListPoliciesResponse(
             policies=[policy_message(policy) for policy in policies[start:end]],
@@ -96,12 +99,23 @@ class ModerationService:
     ) -> pb.GetServerInfoResponse:
         return info_message(self.info())
 
-    async def _moderate(self, request: pb.ModerateRequest, caller: Caller) -> pb.ModerateResponse:
-        check = replace(check_from_request(request, self.pipeline.limits), caller=caller)
-        return response_from_outcome(await self.pipeline.moderate(check))
+    async def _moderate(
+        self, request: pb.ModerateRequest, call: Call, lane: Lane
+    ) -> pb.ModerateResponse:
+        call.principal.check_policy(request.policy or self.pipeline.default_policy)
+        async with self.meter.charge(call.share, request.ByteSize()) as settle:
+            check = replace(
+                check_from_request(request, self.pipeline.limits),
+                caller=Caller(lane, call.share, deadline_s=call.deadline_s),
+                tenant=call.principal.tenant,
+                settle=settle,
+            )
+            outcome = await self.pipeline.moderate(check)
+            await settle(outcome.usage.prompt_tokens)  # 0 where a fallback answers
+            return response_from_outcome(outcome)
 
     async def _answer_item(
-        self, index: int, payload: bytes, caller: Caller
+        self, index: int, payload: bytes, call: Call
     ) -> pb.ModerateBatchResponse:
         """The answer to one item of a stream, or its error."""
         answer = pb.ModerateBatchResponse(index=index)
@@ -112,7 +126,7 @@ class ModerationService:
             item.request.request_id = item.request.request_id or uuid.uuid4().hex
             answer.request_id = item.request.request_id
             async with self.door.bulk(len(payload)):
-                answer.response.CopyFrom(await self._moderate(item.request, caller))
+                answer.response.CopyFrom(await self._moderate(item.request, call, Lane.BULK))
         except Exception as error:
             answer.error.CopyFrom(to_status(error))
         return answer

@@ -1,16 +1,23 @@
 import asyncio
 import math
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
+from guard_service.access.principal import ANYONE
 from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
 from guard_service.conversation import Limits
 from guard_service.errors import Overloaded
 from guard_service.pipeline import Check
+from guard_service.quota.budget import Quota
+from guard_service.quota.limiter import LocalLimiter
+from guard_service.quota.meter import Meter
 from guard_service.v1 import moderation_pb2 as pb
+
+METER = Meter(LocalLimiter(), lambda _: Quota())
 
 
 async def test_the_door_refuses_over_its_limit_wave_after_wave() -> None:
@@ -108,9 +115,10 @@ async def test_who_would_wait_too_long_is_refused() -> None:
 
 async def test_who_is_refused_never_reaches_what_could_fall_back() -> None:
     refusing = Door(8, admits=lambda _: False)
-    service = ModerationService(None, refusing, lambda: None)  # type: ignore[arg-type, return-value]
+    nothing: Any = None
+    service = ModerationService(nothing, refusing, METER, lambda: pytest.fail("not asked"))
     with pytest.raises(Overloaded):
-        await service.moderate(pb.ModerateRequest(), Call("a", math.inf))
+        await service.moderate(pb.ModerateRequest(), Call(ANYONE, "a", math.inf))
 
 
 async def test_a_call_without_a_deadline_gets_the_servers_own() -> None:
@@ -118,14 +126,15 @@ async def test_a_call_without_a_deadline_gets_the_servers_own() -> None:
         pass
 
     class Pipeline:
-        limits = Limits()
+        limits, default_policy = Limits(), "default"
 
         async def moderate(self, check: Check) -> None:
             raise Asked(check.caller.deadline_s - asyncio.get_running_loop().time())
 
     now_s = asyncio.get_running_loop().time()
-    service = ModerationService(Pipeline(), Door(8), lambda: None, 30.0)  # type: ignore[arg-type, return-value]
+    pipeline: Any = Pipeline()
+    service = ModerationService(pipeline, Door(8), METER, lambda: pytest.fail("not asked"), 30.0)
     for deadline_s, at_most_s in ((math.inf, 30), (now_s + 7, 7), (now_s + 90, 30)):
         with pytest.raises(Asked) as asked:
-            await service.moderate(pb.ModerateRequest(), Call("a", deadline_s))
+            await service.moderate(pb.ModerateRequest(), Call(ANYONE, "a", deadline_s))
         assert at_most_s - 2 < asked.value.args[0] <= at_most_s

@@ -24,12 +24,14 @@ import grpc
 from conversations import policy
 from scripted import ScriptedEngine
 
+from guard_service.access.access import Access
 from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
 from guard_service.api.review import ReviewService
 from guard_service.api.server import GuardServer
+from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.checkpoint import models_folder
@@ -39,6 +41,8 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import Overloaded
 from guard_service.pipeline import Pipeline
 from guard_service.prompt import Prompt
+from guard_service.quota.limiter import LocalLimiter
+from guard_service.quota.meter import Meter
 from guard_service.review.store import ReviewStore
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import moderation_pb2_grpc
@@ -88,10 +92,14 @@ async def serve() -> None:
     tokenizer = GuardTokenizer.from_folder(models_folder() / "guard-tiny", 1024)
     policies = {"test": policy(review={"sample": 0.0})}
     pipeline = Pipeline(tokenizer, batcher, store, policies, "test", Limits(), "scripted", 0.5)
-    server = GuardServer("127.0.0.1:0", Limits())
+    access = Access(Settings())
+    server, meter = (
+        GuardServer("127.0.0.1:0", Limits(), access),
+        Meter(LocalLimiter(), access.quota_of),
+    )
     batcher.start()
     await store.start()
-    service = TimedService(pipeline, Door(512, admits=batcher.admits), lambda: INFO)
+    service = TimedService(pipeline, Door(512, admits=batcher.admits), meter, lambda: INFO)
     await server.start(service, ReviewService(store))
     await server.set_serving(True)
     print(server.port, flush=True)

@@ -1,5 +1,6 @@
 """Bytes that no client library sends: each is answered or refused as the caller's fault."""
 
+import math
 import os
 import random
 from typing import Any
@@ -8,8 +9,10 @@ import grpc
 import pytest
 from conversations import policy
 
-from guard_service.api import handler
+from guard_service.access.principal import ANYONE
+from guard_service.api import gate, handler
 from guard_service.api.admission import Door
+from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
 from guard_service.api.request import parse
 from guard_service.conversation import Limits
@@ -17,6 +20,9 @@ from guard_service.engine.entry import Answer, Caller
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.pipeline import Pipeline
 from guard_service.prompt import Prompt
+from guard_service.quota.budget import Quota
+from guard_service.quota.limiter import LocalLimiter
+from guard_service.quota.meter import Meter
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.verdict import Reading
 
@@ -76,7 +82,9 @@ def service(tiny_tokenizer: GuardTokenizer) -> ModerationService:
     limits = Limits(50, 20_000)
     feed: Any = None  # nothing is ever written: everything is safe
     pipeline = Pipeline(tiny_tokenizer, Reader(), feed, policies, "test", limits, "scripted", 0.5)
-    return ModerationService(pipeline, Door(8), lambda: pytest.fail("not asked"))
+    gate._principal.set(ANYONE)  # as the gate does, which stands in front
+    meter = Meter(LocalLimiter(), lambda _: Quota())
+    return ModerationService(pipeline, Door(8), meter, lambda: pytest.fail("not asked"))
 
 
 def templates() -> list[bytes]:
@@ -147,7 +155,7 @@ async def test_a_spoilt_item_of_a_stream_is_refused_alone(service: ModerationSer
     ]
     for index in range(NUM_MESSAGES // 4):
         payload = mutate(draw.choice(sources), sources, draw)
-        answer = await service._answer_item(index, payload, Caller())
+        answer = await service._answer_item(index, payload, Call(ANYONE, "a", math.inf))
         assert answer.index == index
         if answer.WhichOneof("result") == "error":
             check_refusal(answer.error.code, answer.error.SerializeToString(), payload)
