@@ -3,12 +3,13 @@
 import asyncio
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from guard_service.access.access import Access
 from guard_service.api import moderation, review
 from guard_service.api.gate import Gate
+from guard_service.api.health import Health
 from guard_service.api.tls import server_credentials
 from guard_service.conversation import Limits
 from guard_service.errors import SettingsInvalid
@@ -24,7 +25,7 @@ class GuardServer:
 
     def __init__(self, address: str, limits: Limits, access: Access) -> None:
         self._server = grpc.aio.server(interceptors=[Gate(access)], options=_options(limits))
-        self._health = health.aio.HealthServicer()
+        self._health = Health(SERVICES)
         try:
             self.port = self._open(address, access)
         except RuntimeError:
@@ -47,14 +48,11 @@ class GuardServer:
         return self._server.add_secure_port(address, credentials)
 
     async def set_serving(self, is_serving: bool) -> None:
-        response = health_pb2.HealthCheckResponse
-        status = response.SERVING if is_serving else response.NOT_SERVING
-        for name in ("", *SERVICES):
-            await self._health.set(name, status)
+        await self._health.set_serving(is_serving)
 
     async def stop(self, lame_duck_s: float, drain_s: float) -> None:
         """NOT_SERVING first, then a moment for balancers to see it, so that no call is lost."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.stop()
         await asyncio.sleep(lame_duck_s)
         await self._server.stop(drain_s)
 
