@@ -1,18 +1,27 @@
 """The client for asyncio. Only calls live here; all else is shared with sync.py."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import cached_property
+from itertools import count
 from typing import Any, Self, TypeAlias
 
 import grpc
 
 from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
+from guard_service.client.attempt import Attempts, Offline, is_final
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
 from guard_service.client.channel import Stubs
 from guard_service.client.connection import Connection, Options, Tls, Token
-from guard_service.client.errors import DeadlineExceeded, error_from_call, error_from_stream
+from guard_service.client.errors import (
+    DeadlineExceeded,
+    Unavailable,
+    error_from_call,
+    error_from_stream,
+)
 from guard_service.client.message import Judge, Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.target import Target, grpc_target
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -25,7 +34,7 @@ class AsyncGuardClient:
 
     def __init__(
         self,
-        target: str,
+        target: Target,
         *,
         timeout: float = 10.0,
         api_key: str | None = None,
@@ -34,16 +43,27 @@ class AsyncGuardClient:
         allow_plaintext: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         options: Options = None,
+        hedge_after: float | None = None,
+        offline: Offline = "raise",
+        wait_when_refused: bool = False,
     ) -> None:
         """Connects at the first call. `timeout` is in seconds and covers the retries.
 
-        `api_key` or `token` proves who calls, and travels in the clear beyond loopback only with
-        `allow_plaintext`. `tls=True` checks the server by public roots.
+        `target` may be several addresses ("10.0.0.1:50051,10.0.0.2:50051" or a list): those that
+        serve share the calls. `api_key` or `token` proves who calls, and travels in the clear
+        beyond loopback only with `allow_plaintext`. `tls=True` checks the server by public roots.
+
+        With `hedge_after`, a second call follows the first by so many seconds and whichever is
+        answered first counts; there is one for ten answers at most, and none for a batch.
+        `wait_when_refused` tries up to three times more when the server says it can, if that is
+        within the timeout. `offline` "allow" or "block" is `moderate`'s answer, without a
+        verdict, where no server gives one.
         """
         self._timeout = timeout
         self._connection = Connection(
-            target, api_key, token, tls, allow_plaintext, credentials, options
+            grpc_target(target), api_key, token, tls, allow_plaintext, credentials, options
         )
+        self._attempts = Attempts(hedge_after, offline, wait_when_refused)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +89,10 @@ class AsyncGuardClient:
         request = to_wire(
             ModerationRequest(messages, policy, request_id, on_unavailable, labels, judge)
         )
-        answer = await self._call(self._stubs.moderation.Moderate, request, timeout)
+        try:
+            answer = await self._call(self._stubs.moderation.Moderate, request, timeout)
+        except (Unavailable, DeadlineExceeded) as error:
+            return self._attempts.answer_offline(error, request)
         return moderation_from_wire(answer, request.request_id)
 
     async def moderate_batch(
@@ -121,11 +144,26 @@ class AsyncGuardClient:
         return Stubs(grpc.aio, self._connection)
 
     async def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
-        try:
-            timeout = self._timeout if timeout is None else timeout
-            return await method(request, timeout=timeout, metadata=self._connection.metadata())
-        except grpc.RpcError as error:
-            raise error_from_call(error) from error
+        """The answer, after as many refusals as were chosen; all within the timeout."""
+        until_s = time.monotonic() + (self._timeout if timeout is None else timeout)
+        for num_waits in count():
+            try:
+                return await self._ask(method, request, until_s)
+            except grpc.RpcError as error:
+                left_s = until_s - time.monotonic()
+                await asyncio.sleep(
+                    self._attempts.wait_s(error_from_call(error), num_waits, left_s)
+                )
+
+    async def _ask(self, method: Any, request: Any, until_s: float) -> Any:
+        def send() -> Any:
+            timeout = max(until_s - time.monotonic(), 0.0)
+            return method(request, timeout=timeout, metadata=self._connection.metadata())
+
+        is_hedged = self._attempts.hedge_after is not None
+        answer = await (_first(send, self._attempts) if is_hedged else send())
+        self._attempts.budget.earn()
+        return answer
 
     async def _pages(self, method: Any, request: Any) -> AsyncIterator[Any]:
         while True:
@@ -134,6 +172,26 @@ class AsyncGuardClient:
             request.page_token = page.next_page_token
             if not request.page_token:
                 return
+
+
+async def _first(send: Callable[[], Any], attempts: Attempts) -> Any:
+    """As in sync.py; who cancels it cancels both calls."""
+    calls = [asyncio.ensure_future(send())]
+    try:
+        _, running = await asyncio.wait(calls, timeout=attempts.hedge_after)
+        if running and attempts.budget.spend():
+            calls.append(asyncio.ensure_future(send()))
+        running = set(calls)
+        while running:
+            ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for call in ended:
+                error: Any = call.exception()
+                if error is None or is_final(error.code()):
+                    return call.result()
+        return calls[0].result()
+    finally:
+        for call in calls:
+            call.cancel()
 
 
 async def _send(

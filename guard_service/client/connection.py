@@ -1,6 +1,5 @@
 """How a client proves who it is, and how its server does: keys, tokens, TLS."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -10,13 +9,12 @@ from typing import Any, TypeAlias
 import grpc
 
 from guard_service.client.errors import refusal
+from guard_service.client.target import is_local, is_several
 
 # A token, or what gives the one to send now: called for each call, and so to be quick.
 Token: TypeAlias = str | Callable[[], str]
 Options: TypeAlias = Mapping[str, Any] | None
 PemFile: TypeAlias = str | PathLike[str]
-
-_LOCAL = re.compile(r"unix:|(dns:///|ipv[46]:)?(localhost|127\.[\d.]+|\[::1\])(:\d+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A server's address and what is shown there; refuses to show a secret to the network."""
+    """Where the servers are and what is shown there; refuses to show a secret to the network."""
 
     target: str
     api_key: str | None = field(default=None, repr=False)
@@ -47,7 +45,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         is_secret = self.api_key is not None or self.token is not None
-        is_safe = self.tls or self.credentials or _LOCAL.match(self.target) or self.allow_plaintext
+        is_safe = self.tls or self.credentials or is_local(self.target) or self.allow_plaintext
         if self.api_key is not None and self.token is not None:
             raise refusal("token", "give an API key or a token, not both")
         if self.tls and self.credentials:
@@ -55,6 +53,8 @@ class Connection:
         if is_secret and not is_safe:
             problem = "a key or token would travel in the clear: tls=True, or allow_plaintext=True"
             raise refusal("tls", problem)
+        if self.tls and is_several(self.target) and not self._server_name:
+            raise refusal("tls", "several servers need Tls(server_name=...), a name that all have")
 
     @property
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
@@ -63,9 +63,13 @@ class Connection:
 
     @property
     def channel_options(self) -> Options:
-        name = self.tls.server_name if isinstance(self.tls, Tls) else ""
+        name = self._server_name
         ours = {"grpc.ssl_target_name_override": name} if name else {}
         return ours | dict(self.options or {})
+
+    @property
+    def _server_name(self) -> str:
+        return self.tls.server_name if isinstance(self.tls, Tls) else ""
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What proves who we are in the next call."""

@@ -1,17 +1,26 @@
 """The client for threads. Only calls live here; all else is shared with aio.py."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import grpc
 
 from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
+from guard_service.client.attempt import Attempts, Offline, is_final
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
 from guard_service.client.channel import Stubs
 from guard_service.client.connection import Connection, Options, Tls, Token
-from guard_service.client.errors import DeadlineExceeded, error_from_call
+from guard_service.client.errors import (
+    DeadlineExceeded,
+    Unavailable,
+    error_from_call,
+)
 from guard_service.client.message import Judge, Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.target import Target, grpc_target
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -22,7 +31,7 @@ class GuardClient:
 
     def __init__(
         self,
-        target: str,
+        target: Target,
         *,
         timeout: float = 10.0,
         api_key: str | None = None,
@@ -31,16 +40,27 @@ class GuardClient:
         allow_plaintext: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         options: Options = None,
+        hedge_after: float | None = None,
+        offline: Offline = "raise",
+        wait_when_refused: bool = False,
     ) -> None:
         """Connects at the first call. `timeout` is in seconds and covers the retries.
 
-        `api_key` or `token` proves who calls, and travels in the clear beyond loopback only with
-        `allow_plaintext`. `tls=True` checks the server by public roots.
+        `target` may be several addresses ("10.0.0.1:50051,10.0.0.2:50051" or a list): those that
+        serve share the calls. `api_key` or `token` proves who calls, and travels in the clear
+        beyond loopback only with `allow_plaintext`. `tls=True` checks the server by public roots.
+
+        With `hedge_after`, a second call follows the first by so many seconds and whichever is
+        answered first counts; there is one for ten answers at most, and none for a batch.
+        `wait_when_refused` tries up to three times more when the server says it can, if that is
+        within the timeout. `offline` "allow" or "block" is `moderate`'s answer, without a
+        verdict, where no server gives one.
         """
         self._timeout = timeout
         self._connection = Connection(
-            target, api_key, token, tls, allow_plaintext, credentials, options
+            grpc_target(target), api_key, token, tls, allow_plaintext, credentials, options
         )
+        self._attempts = Attempts(hedge_after, offline, wait_when_refused)
         self._stubs = Stubs(grpc, self._connection)
 
     def __enter__(self) -> Self:
@@ -67,7 +87,10 @@ class GuardClient:
         request = to_wire(
             ModerationRequest(messages, policy, request_id, on_unavailable, labels, judge)
         )
-        answer = self._call(self._stubs.moderation.Moderate, request, timeout)
+        try:
+            answer = self._call(self._stubs.moderation.Moderate, request, timeout)
+        except (Unavailable, DeadlineExceeded) as error:
+            return self._attempts.answer_offline(error, request)
         return moderation_from_wire(answer, request.request_id)
 
     def moderate_batch(
@@ -119,11 +142,24 @@ class GuardClient:
             raise DeadlineExceeded("no server was ready in time") from None
 
     def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
-        try:
-            timeout = self._timeout if timeout is None else timeout
-            return method(request, timeout=timeout, metadata=self._connection.metadata())
-        except grpc.RpcError as error:
-            raise error_from_call(error) from error
+        """The answer, after as many refusals as were chosen; all within the timeout."""
+        until_s = time.monotonic() + (self._timeout if timeout is None else timeout)
+        for num_waits in count():
+            try:
+                return self._ask(method, request, until_s)
+            except grpc.RpcError as error:
+                left_s = until_s - time.monotonic()
+                time.sleep(self._attempts.wait_s(error_from_call(error), num_waits, left_s))
+
+    def _ask(self, method: Any, request: Any, until_s: float) -> Any:
+        def send(how: Any) -> Any:
+            timeout = max(until_s - time.monotonic(), 0.0)
+            return how(request, timeout=timeout, metadata=self._connection.metadata())
+
+        is_hedged = self._attempts.hedge_after is not None
+        answer = _first(lambda: send(method.future), self._attempts) if is_hedged else send(method)
+        self._attempts.budget.earn()
+        return answer
 
     def _pages(self, method: Any, request: Any) -> Iterator[Any]:
         while True:
@@ -132,6 +168,26 @@ class GuardClient:
             request.page_token = page.next_page_token
             if not request.page_token:
                 return
+
+
+def _first(send: Callable[[], Any], attempts: Attempts) -> Any:
+    """The answer of one call or, if it takes long, of the first of two; cancels the other."""
+    calls, ended = [send()], SimpleQueue[Any]()
+    calls[0].add_done_callback(ended.put)
+    try:
+        try:
+            return ended.get(timeout=attempts.hedge_after).result()
+        except Empty:
+            if attempts.budget.spend():
+                calls.append(send())
+                calls[1].add_done_callback(ended.put)
+        for _ in calls:
+            if is_final((call := ended.get()).code()):
+                break
+        return call.result()
+    finally:
+        for call in calls:
+            call.cancel()
 
 
 def _send(
