@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test check format serve bench bench-gpu torture test-gpu protos wheel clean
+.PHONY: help install demo test check format serve bench bench-gpu torture planted test-gpu protos wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,10 @@ torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILL
 	GUARD_TEST_MESSAGES=$${GUARD_TEST_MESSAGES:-500000} \
 	GUARD_TEST_STRINGS=$${GUARD_TEST_STRINGS:-1000000} \
 	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py
+	$(MAKE) planted
+
+planted: install ## Plant thirty defects in a copy, one by one: a named test must catch each
+	$(BIN)/python tests/faults/planted.py
 
 test-gpu: install ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu tests/gpu

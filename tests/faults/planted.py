@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 600
+NUM_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,8 @@ DEFECTS = (
     Defect(
         "acknowledged items may be lost with the power",
         "review/store.py",
-        "synchronous=FULL",
-        "synchronous=NORMAL",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
         "review/test_store.py::test_sqlite_writes_through_to_the_disk_without_a_write_ahead_log",
     ),
     Defect(
@@ -245,27 +247,32 @@ DEFECTS = (
 
 def main() -> int:
     chosen = [defect for defect in DEFECTS if " ".join(sys.argv[1:]) in defect.what]
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("guard_service", "tests", "models"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.pyc"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        caught = [_is_caught(defect, copy) for defect in chosen]
+    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
+        caught = list(pool.map(_is_caught, chosen))
     print(f"{sum(caught)} of {len(chosen)} planted defects caught")
     return 0 if chosen and all(caught) else 1
 
 
-def _is_caught(defect: Defect, copy: Path) -> bool:
+def _is_caught(defect: Defect) -> bool:
     """Whether the test passes without the defect and fails, not merely breaks, with it."""
-    path = copy / "guard_service" / defect.file
-    text = path.read_text(encoding="utf-8")
-    before = _run(defect, copy)
-    path.write_text(text.replace(defect.right, defect.wrong), encoding="utf-8")
-    after = _run(defect, copy)
-    path.write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = _copy(Path(folder))
+        path = copy / "guard_service" / defect.file
+        text = path.read_text(encoding="utf-8")
+        before = _run(defect, copy)
+        path.write_text(text.replace(defect.right, defect.wrong), encoding="utf-8")
+        after = _run(defect, copy)
     is_caught = (before, after) == (0, 1)
     print(f"{'caught' if is_caught else f'NOT CAUGHT {before} {after}'}: {defect.what}", flush=True)
     return is_caught
+
+
+def _copy(folder: Path) -> Path:
+    for name in ("guard_service", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+    (folder / "models").symlink_to(ROOT / "models")  # large, and never written
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
 
 
 def _run(defect: Defect, copy: Path) -> int:
