@@ -58,7 +58,7 @@ torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILL
 	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py
 	$(MAKE) planted
 
-planted: install ## Plant thirty defects in a copy, one by one: a named test must catch each
+planted: install ## Plant defects in a copy, one by one: a named test must catch each
 	$(BIN)/python tests/faults/planted.py
 
 test-gpu: install ## The tests that need a CUDA device

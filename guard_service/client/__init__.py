@@ -20,6 +20,7 @@ from guard_service.client.answer import TextSign as TextSign
 from guard_service.client.answer import Timings as Timings
 from guard_service.client.answer import Usage as Usage
 from guard_service.client.answer import Verdict as Verdict
+from guard_service.client.attempt import Offline as Offline
 from guard_service.client.batch import BatchItem as BatchItem
 from guard_service.client.connection import Tls as Tls
 from guard_service.client.errors import DeadlineExceeded as DeadlineExceeded
@@ -39,3 +40,4 @@ from guard_service.client.message import OnUnavailable as OnUnavailable
 from guard_service.client.message import Role as Role
 from guard_service.client.message import ToolCall as ToolCall
 from guard_service.client.sync import GuardClient as GuardClient
+from guard_service.client.target import Target as Target

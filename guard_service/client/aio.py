@@ -192,6 +192,7 @@ async def _first(send: Callable[[], Any], attempts: Attempts) -> Any:
     finally:
         for call in calls:
             call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def _send(

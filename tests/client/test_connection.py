@@ -36,7 +36,8 @@ def test_a_secret_does_not_travel_in_the_clear_unless_told_to(client: Any, targe
             client(target, **secret)
         Connection(target, **secret, allow_plaintext=True)
         Connection(target, **secret, credentials=grpc.ssl_channel_credentials())
-        assert Connection(target, **secret, tls=True).channel_credentials is not None
+        tls = Tls(server_name="guard")
+        assert Connection(target, **secret, tls=tls).channel_credentials is not None
 
 
 def test_what_contradicts_itself_is_refused() -> None:
