@@ -85,7 +85,10 @@ class AsyncGuardClient:
         judge: Judge = Judge.LAST,
         timeout: float | None = None,
     ) -> Moderation:
-        """Judge the last message, or all. Whatever keeps it from that raises a GuardError."""
+        """Judge the last message, or all. Whatever keeps it from that raises a GuardError.
+
+        But where no server answers, the answer is what `offline` says, without a verdict.
+        """
         request = to_wire(
             ModerationRequest(messages, policy, request_id, on_unavailable, labels, judge)
         )

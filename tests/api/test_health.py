@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -5,8 +6,12 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from in_process import running
 
+from guard_service.access.access import Access
 from guard_service.api.health import Health
+from guard_service.client import AsyncGuardClient, Unavailable
+from guard_service.config import Settings
 
 STATUS = health_pb2.HealthCheckResponse
 
@@ -62,3 +67,20 @@ async def test_a_server_that_stops_never_serves_again() -> None:
         assert (await watching.read()).status == STATUS.NOT_SERVING
         await health.set_serving(True)  # an engine that comes back while the server drains
         assert (await stub.Check(request())).status == STATUS.NOT_SERVING
+
+
+async def test_clients_leave_a_server_that_drains_although_another_client_left_before() -> None:
+    alone = {"grpc.use_local_subchannel_pool": 1, "grpc.enable_retries": 0}
+    async with running(Access(Settings())) as service:
+        clients = [AsyncGuardClient(service.target, options=alone) for _ in range(3)]
+        for client in clients:
+            await client.wait_until_ready()
+        await clients.pop().close()
+        stopping = asyncio.create_task(service.server.stop(60.0, 0.0))
+        async with asyncio.timeout(30):
+            for client in clients:
+                with pytest.raises(Unavailable):
+                    while True:  # answered until it is told
+                        await client.moderate("hello")
+                await client.close()
+        stopping.cancel()
