@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import grpc
 
 from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
-from guard_service.client.attempt import Attempts, Offline, is_final
+from guard_service.client.attempt import Attempts, Offline
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
 from guard_service.client.channel import Stubs
 from guard_service.client.connection import Connection, Options, Tls, Token
@@ -188,8 +188,7 @@ async def _first(send: Callable[[], Any], attempts: Attempts) -> Any:
         while running:
             ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for call in ended:
-                error: Any = call.exception()
-                if error is None or is_final(error.code()):
+                if call.exception() is None:
                     return call.result()
         return calls[0].result()
     finally:

@@ -10,8 +10,6 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-import grpc
-
 from guard_service.client.answer import Action, Assessment, Coverage, Moderation, Timings, Usage
 from guard_service.client.errors import GuardError, refusal
 from guard_service.v1 import moderation_pb2 as pb
@@ -25,9 +23,6 @@ _MAX_WAITS = 3
 
 # The server had a verdict and could not record it: it may have been to block.
 _WITHHELD = "STORE_UNAVAILABLE"
-
-# Of one of two calls: the other may still be answered.
-_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +93,3 @@ class Attempts:
             policy_version="",
             model="",
         )
-
-
-def is_final(code: grpc.StatusCode) -> bool:
-    """Whether a call that ended so is the answer of two, be it an error."""
-    return code not in _NO_ANSWER

@@ -10,7 +10,7 @@ from typing import Any, Self
 import grpc
 
 from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
-from guard_service.client.attempt import Attempts, Offline, is_final
+from guard_service.client.attempt import Attempts, Offline
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
 from guard_service.client.channel import Stubs
 from guard_service.client.connection import Connection, Options, Tls, Token
@@ -185,7 +185,7 @@ def _first(send: Callable[[], Any], attempts: Attempts) -> Any:
                 calls.append(send())
                 calls[1].add_done_callback(ended.put)
         for _ in calls:
-            if is_final((call := ended.get()).code()):
+            if (call := ended.get()).code() is grpc.StatusCode.OK:  # an error waits for the other
                 break
         return call.result()
     finally:

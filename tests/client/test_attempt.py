@@ -43,25 +43,35 @@ def connect(target: str) -> Iterator[Any]:
         client.close()
 
 
-class FirstStands:
-    """Answers every call but the first, which ends as it is told to, or when it is cancelled."""
+class FirstWaits:
+    """Answers every call but the first, which waits to be cancelled."""
 
-    def __init__(self, code: grpc.StatusCode | None = None) -> None:
+    def __init__(self) -> None:
         self.num_calls = 0
-        self.first_left, self.second_came = threading.Event(), threading.Event()
-        self._code = code
+        self.first_left = threading.Event()
 
     def __call__(self, request: pb.ModerateRequest, context: grpc.ServicerContext) -> Any:
         self.num_calls += 1
         if self.num_calls == 1:
             context.add_callback(self.first_left.set)
-            if self._code is None:
-                self.first_left.wait(10)
-            else:
-                self.second_came.wait(10)
-                context.abort(self._code, "the first")
-        self.second_came.set()
+            self.first_left.wait(10)
         return answer(request.request_id)
+
+
+class SecondFails(FirstWaits):
+    """Answers the first call once the second one has ended with an error."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        super().__init__()
+        self._code, self._second_left = code, threading.Event()
+
+    def __call__(self, request: pb.ModerateRequest, context: grpc.ServicerContext) -> Any:
+        self.num_calls += 1
+        if self.num_calls == 1:
+            self._second_left.wait(10)
+            return answer(request.request_id)
+        context.add_callback(self._second_left.set)
+        return context.abort(self._code, "the second")
 
 
 def in_credit(client: Any, service: ScriptedService) -> Any:
@@ -77,20 +87,32 @@ def test_a_second_call_answers_while_the_first_one_waits_and_that_one_is_cancell
     connect: Any, face: Any, service: ScriptedService
 ) -> None:
     client = in_credit(connect(face, hedge_after=0.05), service)
-    service.on_moderate = stands = FirstStands()
+    service.on_moderate = waits = FirstWaits()
     assert client.moderate("hello", request_id="mine").is_allowed
     assert [seen.request_id for seen in service.seen] == ["mine", "mine"]
-    assert stands.first_left.wait(5)
+    assert waits.first_left.wait(5)
 
 
 @FACES
-def test_a_call_of_two_that_no_server_answers_does_not_end_the_other(
-    connect: Any, face: Any, service: ScriptedService
+@pytest.mark.parametrize("name", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL"])
+def test_a_call_of_two_that_fails_does_not_end_the_other(
+    connect: Any, face: Any, service: ScriptedService, name: str
 ) -> None:
     options = {"grpc.enable_retries": 0}
     client = in_credit(connect(face, hedge_after=0.05, options=options), service)
-    service.on_moderate = FirstStands(grpc.StatusCode.UNAVAILABLE)
+    service.on_moderate = fails = SecondFails(grpc.StatusCode[name])
     assert client.moderate("hello").is_allowed
+    assert fails.num_calls == 2
+
+
+@FACES
+def test_two_calls_that_fail_are_an_error(
+    connect: Any, face: Any, service: ScriptedService
+) -> None:
+    client = in_credit(connect(face, hedge_after=1e-6), service)
+    service.on_moderate = lambda _, context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "no")
+    with pytest.raises(Unauthenticated):
+        client.moderate("hello")
 
 
 @FACES
