@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from faults.planted import DEFECTS, ROOT, Defect
+from faults.planted import ROOT, Defect, read_defects
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.what)
+@pytest.mark.parametrize("defect", read_defects(), ids=lambda defect: defect.what)
 def test_a_planted_defect_has_its_place_its_test_and_its_line_in_the_documentation(
     defect: Defect,
 ) -> None:
