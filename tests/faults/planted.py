@@ -67,15 +67,16 @@ def _copy(folder: Path) -> Path:
 
 def _run(defect: Defect, copy: Path) -> int:
     """pytest's exit status: 0 passed, 1 failed, anything else is neither."""
-    test = f"tests/{defect.test}"
-    folder = str(Path(test.partition("::")[0]).parent)
-    fixtures = f"--confcutdir={'tests' if defect.conftest else folder}"
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += [fixtures] if defect.conftest or folder != "tests" else ["--noconftest"]
+    command += [] if defect.conftest else ["--noconftest"]
     environment = os.environ | {"PYTHONPATH": str(copy)}
     try:
         return subprocess.run(
-            [*command, test], cwd=copy, env=environment, capture_output=True, timeout=LIMIT_S
+            [*command, f"tests/{defect.test}"],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            timeout=LIMIT_S,
         ).returncode
     except subprocess.TimeoutExpired:
         return -1
