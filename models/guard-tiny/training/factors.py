@@ -8,7 +8,7 @@ network learns besides from so few sources does not hold on the next one.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vocabulary import VOCABULARY
 
 NUM_CATEGORIES = 14
-CATEGORY_SHARE = 0.3  # of their loss
+CATEGORY_EPOCHS, CATEGORY_RATE, CATEGORY_DECAY = 10, 2e-2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Factors(nn.Module):
         self.category_bias = nn.Parameter(torch.zeros(NUM_CATEGORIES))
         self.register_buffer("rarity", rarity)
         self.gain, self.distances = settings.gain, settings.distances
+        self.smoothing = settings.smoothing
 
     def forward(self, ids: Tensor, inside: Tensor, role: Tensor) -> tuple[Tensor, Tensor]:
         """Margins [B] and category logits [B, 14] of `ids` [B, T]; `inside` is 0 on padding."""
@@ -64,6 +65,16 @@ class Factors(nn.Module):
         margin = self.gain * evidence / count + self.bias[role]
         weights = (self.rarity[ids] * inside)[..., None] * self.categories[ids]
         return margin, self.gain * weights.sum(1) / count[:, None] + self.category_bias
+
+    def verdict_loss(self, batch: list[Item]) -> Tensor:
+        wanted = torch.tensor([item.unsafe_score for item in batch])
+        wanted = wanted.clamp(self.smoothing, 1 - self.smoothing)
+        return F.binary_cross_entropy_with_logits(self(*padded(batch))[0], wanted)
+
+    def category_loss(self, batch: list[Item]) -> Tensor:
+        pairs = [(row, code) for row, item in enumerate(batch) for code in item.categories]
+        row, code = torch.tensor(pairs).unbind(1)
+        return F.cross_entropy(self(*padded(batch))[1][row], code)
 
     @torch.no_grad()
     def folded(self) -> "Folded":
@@ -110,27 +121,43 @@ def rarity_of(items: list[Item]) -> Tensor:
 
 
 def fit_factors(items: list[Item], settings: Settings) -> Factors:
+    """One epoch over all items for the verdict, several over the unsafe ones for categories."""
     torch.manual_seed(settings.seed)
     rng = random.Random(settings.seed)
     factors = Factors(rarity_of(items), settings)
-    optimiser = torch.optim.AdamW(
-        factors.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    tagged = [item for item in items if item.categories]
+    verdict = [batch for _ in range(settings.epochs) for batch in batches(items, settings, rng)]
+    category = [batch for _ in range(CATEGORY_EPOCHS) for batch in batches(tagged, settings, rng)]
+    of_category = [factors.categories, factors.category_bias]
+    of_verdict = [factors.alone, factors.first, factors.second, factors.shares, factors.bias]
+    rate, decay = settings.learning_rate, settings.weight_decay
+    descend(torch.optim.AdamW(of_verdict, rate, weight_decay=decay), verdict, factors.verdict_loss)
+    descend(
+        torch.optim.AdamW(of_category, CATEGORY_RATE, weight_decay=CATEGORY_DECAY),
+        category,
+        factors.category_loss,
     )
-    epochs = [batches(items, settings.batch_rows, rng) for _ in range(settings.epochs)]
-    num_steps = sum(map(len, epochs))
-    steps = (batch for epoch in epochs for batch in epoch)
-    for number, batch in enumerate(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * (1 - number / num_steps)
-        loss_of(factors, batch, settings.smoothing).backward()
-        optimiser.step()
-        optimiser.zero_grad()
     return factors
 
 
-def batches(items: list[Item], size: int, rng: random.Random) -> list[list[Item]]:
+def descend(
+    optimiser: torch.optim.Optimizer,
+    steps: list[list[Item]],
+    loss_of: Callable[[list[Item]], Tensor],
+) -> None:
+    """One step for each batch, at a rate that falls to nothing."""
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=len(steps))
+    for batch in steps:
+        optimiser.zero_grad()
+        loss_of(batch).backward()
+        optimiser.step()
+        schedule.step()
+
+
+def batches(items: list[Item], settings: Settings, rng: random.Random) -> list[list[Item]]:
     """Items of like length together, in random order."""
     order = sorted(items, key=lambda item: len(item.ids) * rng.uniform(0.8, 1.2))
+    size = settings.batch_rows
     groups = [order[start : start + size] for start in range(0, len(order), size)]
     rng.shuffle(groups)
     return groups
@@ -141,17 +168,6 @@ def padded(batch: list[Item]) -> tuple[Tensor, Tensor, Tensor]:
     ids = torch.tensor([item.ids + [0] * (width - len(item.ids)) for item in batch])
     inside = torch.tensor([[1.0] * len(i.ids) + [0.0] * (width - len(i.ids)) for i in batch])
     return ids, inside, torch.tensor([item.role for item in batch])
-
-
-def loss_of(factors: Factors, batch: list[Item], smoothing: float) -> Tensor:
-    margin, categories = factors(*padded(batch))
-    wanted = torch.tensor([item.unsafe_score for item in batch]).clamp(smoothing, 1 - smoothing)
-    loss = F.binary_cross_entropy_with_logits(margin, wanted)
-    pairs = [(row, code) for row, item in enumerate(batch) for code in item.categories]
-    if pairs:
-        row, code = torch.tensor(pairs).unbind(1)
-        loss = loss + CATEGORY_SHARE * F.cross_entropy(categories[row], code)
-    return loss
 
 
 @torch.inference_mode()
