@@ -27,6 +27,11 @@ from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
 from guard_service.reload import Reloader
+from guard_service.sight.endpoint import Endpoint
+from guard_service.sight.gauges import Sources
+from guard_service.sight.logs import report_loop_error
+from guard_service.sight.observed import ObservedFeed, ObservedReader, observed
+from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
 from guard_service.stop import on_hangup, stop_signal
@@ -41,6 +46,7 @@ class Guard:
     """A pipeline and the engine behind it, which is still to be started."""
 
     pipeline: Pipeline
+    batcher: Batcher
     engine: EnginePool
     prepared: Prepared
     digest: "asyncio.Task[str]"  # of the model's files, once they are read and found right
@@ -66,7 +72,7 @@ async def open_guard(
     try:
         await store.start()
         batcher.start()
-        yield Guard(_pipeline(settings, prepared, batcher), engine, prepared, digest)
+        yield Guard(_pipeline(settings, prepared, batcher), batcher, engine, prepared, digest)
     finally:
         await batcher.stop()
         await engine.stop()
@@ -81,6 +87,7 @@ class Listening:
     server: GuardServer
     engine: EnginePool
     prepared: Prepared
+    metrics_port: int | None
 
     @property
     def port(self) -> int:
@@ -96,24 +103,27 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     """
     address, refusals = f"{settings.host}:{settings.port}", Refusals()
     server = refusals.attempt(lambda: GuardServer(address, limits(settings)))
+    endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
     on_serving = server.set_serving if server else _ignore
     async with open_guard(settings, on_serving, refusals) as guard:
-        assert server, "This is a bug: a refusal was lost."
+        assert server and endpoint, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(settings.max_concurrent_requests)
         moderating = ModerationService(guard.pipeline, door, info)
         await server.start(moderating, ReviewService(guard.prepared.store))
-        try:
-            yield Listening(server, guard.engine, guard.prepared)
-        finally:
-            await server.stop(settings.lame_duck_s, settings.drain_s)
+        async with endpoint.serving(_sources(server, guard)):
+            try:
+                yield Listening(server, guard.engine, guard.prepared, endpoint.port)
+            finally:
+                await server.stop(settings.lame_duck_s, settings.drain_s)
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; SIGHUP takes over what `read` then gives."""
     stopping, loop = stop_signal(), asyncio.get_running_loop()
     on_hangup(lambda: None)  # until there is something to read again
-    with LoopWatch(loop, settings.max_stall_s):
+    loop.set_exception_handler(report_loop_error)
+    with LoopWatch(loop, settings.max_stall_s), tracing():
         await _serve(settings, read, stopping)
 
 
@@ -123,6 +133,7 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer)
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
+        where["metrics_port"] = listening.metrics_port or "off"
         log.info("listening", extra={"action": "listening", **where})
         await _until(stopping, listening.engine)
         log.info("draining", extra={"action": "draining"})
@@ -169,8 +180,8 @@ async def _verify(checkpoint: Checkpoint) -> str:
 def _pipeline(settings: Settings, prepared: Prepared, batcher: Batcher) -> Pipeline:
     return Pipeline(
         tokenizer=prepared.tokenizer,
-        reader=batcher,
-        feed=prepared.store,
+        reader=ObservedReader(batcher),
+        feed=ObservedFeed(prepared.store),
         policies=prepared.policies,
         default_policy=settings.default_policy,
         limits=limits(settings),
@@ -200,9 +211,19 @@ def _pool(
 
     def supervise(device: str, report: OnServing) -> Supervisor:
         load = Load(checkpoint.folder, device, settings.dtype, settings.num_threads)
-        return Supervisor(partial(EngineProcess.start, load), check, report, patience)
+        start = observed(partial(EngineProcess.start, load), settings.max_batch_tokens)
+        return Supervisor(start, check, report, patience)
 
     return EnginePool(devices, supervise, on_serving)
+
+
+def _sources(server: GuardServer, guard: Guard) -> Sources:
+    return Sources(
+        is_ready=lambda: server.is_serving,
+        num_engines=lambda: len(guard.engine.engines),
+        lanes=guard.batcher.lanes,
+        backlog=guard.prepared.store,
+    )
 
 
 def _server_info(guard: Guard, settings: Settings) -> ServerInfo:

@@ -22,6 +22,7 @@ from guard_service.errors import SettingsInvalid
 Positive = Annotated[int, Field(gt=0)]
 PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prompt
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
 Limit = Annotated[float, Field(gt=0, le=86400)]
 
 _PREFIX = "GUARD_"
@@ -33,7 +34,8 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 50051  # 0: any free one
+    port: Port = 50051
+    metrics_port: Port | Literal["off"] = 9464  # on the same host: /metrics, /healthz, /readyz
 
     model: str = "guard-tiny"  # a checkpoint folder, or the embedded development model
     # One engine on each: "cuda:0,cuda:1"; auto: every GPU, or the CPU.
@@ -68,6 +70,7 @@ class Settings(BaseSettings):
     drain_s: Seconds = 10.0  # for what is in flight, after that
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "text", "json"] = "auto"  # text on a terminal, else json
 
     @classmethod
     def settings_customise_sources(

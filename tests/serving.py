@@ -17,6 +17,7 @@ from guard_service.client import GuardClient
 class Served:
     process: "subprocess.Popen[str]"
     target: str
+    metrics: str
     folder: Path
     log: list[str]
 
@@ -32,6 +33,7 @@ class Served:
 def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
     """`guard serve` on a free port, ready to answer; its log is kept for the test to read."""
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0", *flags]
+    command += ["--metrics-port", "0", "--log-format", "text"]
     command += ["--database-url", f"sqlite:///{folder / 'guard.db'}"]
     environment = os.environ | environment
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -40,7 +42,7 @@ def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
     try:
         for line in process.stderr:
             log.append(line)
-            if found := re.search(r"port=(\d+)", line):
+            if found := re.search(r" port=(\d+) .* metrics_port=(\d+)", line):
                 break
         else:
             raise AssertionError(f"the server did not start: {log}")
@@ -49,7 +51,7 @@ def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
         target = f"127.0.0.1:{found[1]}"
         with GuardClient(target) as client:
             client.wait_until_ready(60)
-        yield Served(process, target, folder, log)
+        yield Served(process, target, f"http://127.0.0.1:{found[2]}", folder, log)
     finally:
         process.terminate()
         process.wait(30)

@@ -21,6 +21,8 @@ from guard_service.api.status import to_status
 from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
+from guard_service.sight.journey import watch_item
+from guard_service.sight.observed import answered, received
 from guard_service.v1 import moderation_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
@@ -38,7 +40,7 @@ class ModerationService:
     def handlers(self) -> grpc.GenericRpcHandler:
         methods = {
             "Moderate": handler.unary(pb.ModerateRequest, self.moderate),
-            "ModerateBatch": handler.stream(self.moderate_batch),
+            "ModerateBatch": handler.stream(pb.ModerateBatchRequest, self.moderate_batch),
             "ListPolicies": handler.unary(pb.ListPoliciesRequest, self.list_policies),
             "GetServerInfo": handler.unary(pb.GetServerInfoRequest, self.get_server_info),
         }
@@ -63,7 +65,8 @@ class ModerationService:
 
         async def answer(index: int, payload: bytes) -> None:
             try:
-                response = await self._answer_item(index, payload, caller)
+                with watch_item():
+                    response = await self._answer_item(index, payload, caller)
                 async with writing:
                     await write(response)
             finally:
@@ -94,8 +97,12 @@ class ModerationService:
         return info_message(self.info())
 
     async def _moderate(self, request: pb.ModerateRequest, caller: Caller) -> pb.ModerateResponse:
+        request.request_id = request.request_id or uuid.uuid4().hex
+        received(request.request_id)
         check = replace(check_from_request(request, self.pipeline.limits), caller=caller)
-        return response_from_outcome(await self.pipeline.moderate(check))
+        outcome = await self.pipeline.moderate(check)
+        answered(check, outcome)
+        return response_from_outcome(outcome)
 
     async def _answer_item(
         self, index: int, payload: bytes, caller: Caller

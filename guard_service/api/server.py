@@ -22,6 +22,8 @@ class GuardServer:
     def __init__(self, address: str, limits: Limits) -> None:
         self._server = grpc.aio.server(options=_options(limits))
         self._health = health.aio.HealthServicer()
+        self._is_stopping = False
+        self._has_engine = False
         try:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError:
@@ -37,7 +39,13 @@ class GuardServer:
         reflection.enable_server_reflection(names, self._server)
         await self._server.start()
 
+    @property
+    def is_serving(self) -> bool:
+        """What health says."""
+        return self._has_engine and not self._is_stopping
+
     async def set_serving(self, is_serving: bool) -> None:
+        self._has_engine = is_serving
         response = health_pb2.HealthCheckResponse
         status = response.SERVING if is_serving else response.NOT_SERVING
         for name in ("", *SERVICES):
@@ -45,6 +53,7 @@ class GuardServer:
 
     async def stop(self, lame_duck_s: float, drain_s: float) -> None:
         """NOT_SERVING first, then a moment for balancers to see it, so that no call is lost."""
+        self._is_stopping = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(lame_duck_s)
         await self._server.stop(drain_s)

@@ -7,11 +7,12 @@ before the model sees them.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from guard_service.engine.backlog import Backlog
-from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry
+from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry, Lane
+from guard_service.engine.fair_queue import FairQueue
 from guard_service.engine.message import BatchRead, Engine
 from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
@@ -41,6 +42,11 @@ class Batcher:
         self._changed = asyncio.Event()
         self._run_task: asyncio.Task[None] | None = None
         self._passes: dict[asyncio.Task[None], Pass] = {}
+
+    @property
+    def lanes(self) -> Mapping[Lane, FairQueue]:
+        """What waits for an engine."""
+        return self._scheduler.lanes
 
     def start(self) -> None:
         self._run_task = asyncio.create_task(self._run())

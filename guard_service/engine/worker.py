@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -135,7 +136,8 @@ def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
 def _collect(guard: LlamaGuard, batch: Pass) -> BatchRead:
     readings = tuple(reading for part in batch.parts for reading in guard.collect(part))
     keys = tuple(ending.piece.key for part in batch.parts for ending in part.endings)
-    return BatchRead(keys, readings, (time.perf_counter() - batch.started) * 1000)
+    num_bytes = 0 if batch.parts else _held_bytes()
+    return BatchRead(keys, readings, (time.perf_counter() - batch.started) * 1000, num_bytes)
 
 
 def _is_readable(connection: socket.socket) -> bool:
@@ -158,6 +160,13 @@ def _ends(model: PreTrainedModel) -> frozenset[int]:
     """Tokens that end an answer, one or several in the checkpoint's files."""
     ends = model.generation_config.eos_token_id
     return frozenset(ends if isinstance(ends, list) else [ends])
+
+
+def _held_bytes() -> int:
+    """Of the GPU's memory where this process uses one, else of the machine's."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return sum(map(torch.cuda.memory_reserved, range(torch.cuda.device_count())))
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _peak_bytes(device: torch.device) -> int:
