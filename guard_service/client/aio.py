@@ -12,6 +12,7 @@ from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, Request
 from guard_service.client.channel import Options, Stubs
 from guard_service.client.errors import DeadlineExceeded, error_from_call, error_from_stream
 from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.trace import trace_metadata
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -64,7 +65,9 @@ class AsyncGuardClient:
         """Judge many on one stream, as GuardClient.moderate_batch; reads `requests` in a task."""
         ledger, places = Ledger(), asyncio.Semaphore(MAX_IN_FLIGHT)
         sending = _send(requests, ledger, places)
-        call = self._stubs.moderation.ModerateBatch(sending, timeout=timeout)
+        call = self._stubs.moderation.ModerateBatch(
+            sending, timeout=timeout, metadata=trace_metadata()
+        )
         try:
             async for answer in call:
                 places.release()
@@ -106,7 +109,8 @@ class AsyncGuardClient:
 
     async def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
         try:
-            return await method(request, timeout=self._timeout if timeout is None else timeout)
+            timeout = self._timeout if timeout is None else timeout
+            return await method(request, timeout=timeout, metadata=trace_metadata())
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 

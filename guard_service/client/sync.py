@@ -11,6 +11,7 @@ from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, Request
 from guard_service.client.channel import Options, Stubs
 from guard_service.client.errors import DeadlineExceeded, error_from_call
 from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.trace import trace_metadata
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -66,7 +67,9 @@ class GuardClient:
         """
         ledger, places = Ledger(), threading.Semaphore(MAX_IN_FLIGHT)
         sending = _send(requests, ledger, places)
-        call = self._stubs.moderation.ModerateBatch(sending, timeout=timeout)
+        call = self._stubs.moderation.ModerateBatch(
+            sending, timeout=timeout, metadata=trace_metadata()
+        )
         try:
             for answer in call:
                 places.release()
@@ -103,7 +106,8 @@ class GuardClient:
 
     def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
         try:
-            return method(request, timeout=self._timeout if timeout is None else timeout)
+            timeout = self._timeout if timeout is None else timeout
+            return method(request, timeout=timeout, metadata=trace_metadata())
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 

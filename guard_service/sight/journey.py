@@ -42,6 +42,7 @@ class Journey:
     code: str = "OK"
     reason: str = ""
     started_s: float = field(default_factory=time.perf_counter)
+    started_ns: int = field(default_factory=time.time_ns)  # the same moment, for spans
     since_s: float = 0.0  # when the stage under way began
     has_stored: bool = False
     counts: dict[str, str | int] = field(default_factory=dict)  # for its span and log line
@@ -54,8 +55,8 @@ class Journey:
         end_s = max(time.perf_counter() if end_s is None else end_s, self.since_s)
         _STAGE_SECONDS[stage, self.lane].observe(end_s - self.since_s)
         if (tracer := spans.tracer()) and self.span and self.span.is_recording():
-            child = tracer.begin_child(stage, self.span, _unix_ns(self.since_s))
-            child.end(_unix_ns(end_s))
+            child = tracer.begin_child(stage, self.span, self._unix_ns(self.since_s))
+            child.end(self._unix_ns(end_s))
         self.since_s = end_s
 
     def arrive(self) -> None:
@@ -70,11 +71,14 @@ class Journey:
             self.span.set_attributes({f"guard.{key}": value for key, value in outcome.items()})
             if self.reason:
                 tracer.fail(self.span, self.reason)
-            self.span.end()
+            self.span.end(self._unix_ns(time.perf_counter()))
         if log.isEnabledFor(logging.DEBUG):
             ms = round((time.perf_counter() - self.started_s) * 1000, 1)
             told = {key: value for key, value in outcome.items() if value != ""}
             log.debug("answered", extra={"action": "answered", "call": self.name, "ms": ms, **told})
+
+    def _unix_ns(self, clock_s: float) -> int:
+        return self.started_ns + int((clock_s - self.started_s) * 1e9)
 
 
 _current: ContextVar[Journey | None] = ContextVar("journey", default=None)
@@ -89,7 +93,7 @@ def watch_call(name: str, metadata: Mapping[str, Any]) -> Iterator[Journey]:
     """Watch one gRPC call."""
     journey = Journey(name, Lane.INTERACTIVE, spans.trace_id(metadata))
     if tracer := spans.tracer():
-        journey.span = tracer.begin_call(name, metadata)
+        journey.span = tracer.begin_call(name, metadata, journey.started_ns)
         journey.trace_id = f"{journey.span.get_span_context().trace_id:032x}"
     is_open = metrics.CALLS_OPEN.labels(name)
     is_open.inc()
@@ -107,7 +111,7 @@ def watch_item() -> Iterator[Journey]:
     stream = _current.get() or Journey("ModerateBatch", Lane.BULK)
     journey = Journey(f"{stream.name}.item", Lane.BULK, stream.trace_id)
     if (tracer := spans.tracer()) and stream.span:
-        journey.span = tracer.begin_child(journey.name, stream.span)
+        journey.span = tracer.begin_child(journey.name, stream.span, journey.started_ns)
     with _under_way(journey):
         yield journey
 
@@ -137,7 +141,3 @@ def loggable_id(request_id: str) -> str:
     if _PLAIN_ID.fullmatch(request_id) or not request_id:
         return request_id
     return f"sha256:{hashlib.sha256(request_id.encode()).hexdigest()[:16]}"
-
-
-def _unix_ns(clock_s: float) -> int:
-    return time.time_ns() - int((time.perf_counter() - clock_s) * 1e9)

@@ -33,12 +33,13 @@ class Tracer:
         self._tracer = provider.get_tracer("guard_service", __version__)
         self._propagator = tracecontext.TraceContextTextMapPropagator()
 
-    def begin_call(self, name: str, metadata: Mapping[str, Any]) -> Any:
+    def begin_call(self, name: str, metadata: Mapping[str, Any], start_ns: int) -> Any:
         """The span of a call, below the caller's own if its metadata names one."""
         context = self._propagator.extract(metadata)
-        return self._tracer.start_span(name, context, self._trace.SpanKind.SERVER)
+        kind = self._trace.SpanKind.SERVER
+        return self._tracer.start_span(name, context, kind, start_time=start_ns)
 
-    def begin_child(self, name: str, parent: Any, start_ns: int | None = None) -> Any:
+    def begin_child(self, name: str, parent: Any, start_ns: int) -> Any:
         context = self._trace.set_span_in_context(parent)
         return self._tracer.start_span(name, context, start_time=start_ns)
 
