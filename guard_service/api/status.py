@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from guard_service import errors
-from guard_service.sight import journey
+from guard_service.sight import journey, metrics
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,12 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.Unavailable, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
     (errors.ReadingRejected, grpc.StatusCode.INTERNAL, "READING_REJECTED"),
 )
+
+for _reason in (
+    *(reason for *_, reason in _TABLE),
+    "INTERNAL",
+):  # counted from 0 on, for the alerts
+    metrics.REFUSALS.labels(_reason)
 
 
 def to_status(error: Exception) -> status_pb2.Status:

@@ -8,14 +8,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from guard_service.engine.entry import Answer, Caller
+from guard_service.engine.entry import Answer, Caller, Lane
 from guard_service.engine.message import Batch, BatchRead, Engine
-from guard_service.pipeline import Check, Outcome, PromptReader, ReviewFeed
+from guard_service.pipeline import Assessment, Check, Outcome, PromptReader, ReviewFeed
 from guard_service.prompt import Prompt
 from guard_service.review.item import ReviewItem
 from guard_service.sight import metrics
 from guard_service.sight.journey import current, loggable_id
 from guard_service.verdict import Verdict
+
+for _lane in Lane:  # there from the start, for the alerts
+    for _assessment in Assessment:
+        metrics.CHECKS.labels(_lane.value, _assessment.value)
 
 
 @dataclass(frozen=True, slots=True)
