@@ -30,10 +30,12 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
+def serving(
+    folder: Path, *flags: str, log_format: str = "text", **environment: str
+) -> Iterator[Served]:
     """`guard serve` on a free port, ready to answer; its log is kept for the test to read."""
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0", *flags]
-    command += ["--metrics-port", "0", "--log-format", "text"]
+    command += ["--metrics-port", "0", "--log-format", log_format]
     command += ["--database-url", f"sqlite:///{folder / 'guard.db'}"]
     environment = os.environ | environment
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -42,7 +44,7 @@ def serving(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
     try:
         for line in process.stderr:
             log.append(line)
-            if found := re.search(r" port=(\d+) .* metrics_port=(\d+)", line):
+            if found := re.search(r"\bport\W+(\d+).*metrics_port\W+(\d+)", line):
                 break
         else:
             raise AssertionError(f"the server did not start: {log}")

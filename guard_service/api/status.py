@@ -29,10 +29,8 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.ReadingRejected, grpc.StatusCode.INTERNAL, "READING_REJECTED"),
 )
 
-for _reason in (
-    *(reason for *_, reason in _TABLE),
-    "INTERNAL",
-):  # counted from 0 on, for the alerts
+# Counted from 0 on, for the alerts.
+for _reason in (*(reason for *_, reason in _TABLE), "INTERNAL"):
     metrics.REFUSALS.labels(_reason)
 
 

@@ -103,5 +103,5 @@ def test_every_metric_of_ours_is_on_the_dashboard() -> None:
 
 def test_a_misspelt_metric_would_be_found() -> None:
     assert "guard_verdict_total" not in offered()
-    with pytest.raises(Exception, match="parse|unexpected|invalid"):
+    with pytest.raises(Exception, match=r"parse|unexpected|invalid"):
         selectors("rate(guard_verdicts_total[5m")
