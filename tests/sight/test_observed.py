@@ -80,6 +80,8 @@ async def test_an_engine_passes_everything_on_and_its_end_is_counted(code: int, 
     read = await engine.read(Batch((Piece.whole(1, prompt(666)),)))
     assert read.readings == (UNSAFE,)
     assert sample("guard_pass_prompts_count") == passes + 1
+    assert await engine.ping(1.0) == 1024
+    assert sample("guard_engine_memory_bytes", device=engine.loaded.device) == 1024
     scripted.wait_dead = wait_dead
     deaths = sample("guard_engine_deaths_total", device=engine.loaded.device, exit=name)
     assert await engine.wait_dead() == code
