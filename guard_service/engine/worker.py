@@ -11,8 +11,8 @@ import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
+import psutil
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -166,7 +166,7 @@ def _held_bytes() -> int:
     """Of the GPU's memory where this process uses one, else of the machine's."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return sum(map(torch.cuda.memory_reserved, range(torch.cuda.device_count())))
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(psutil.Process().memory_info().rss)
 
 
 def _peak_bytes(device: torch.device) -> int:
