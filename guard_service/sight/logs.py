@@ -63,11 +63,11 @@ def start_logging(level: str, form: str) -> None:
 
 
 def report_loop_error(_: AbstractEventLoop, context: dict[str, Any]) -> None:
-    """In place of asyncio's own report, which shows what the exception says."""
+    """In place of asyncio's own report, which shows what the exception and the task say."""
     error = context.get("exception")
     extra = {"action": "task_failed", "error": type(error).__name__}
     exc_info = (type(error), error, error.__traceback__) if error else None
-    log.error("a task failed and nobody waited for it", extra=extra, exc_info=exc_info)
+    log.error("event loop: %s", context.get("message"), extra=extra, exc_info=exc_info)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -75,7 +75,7 @@ async def test_a_task_nobody_waited_for_is_told_without_its_words(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     error = ValueError("what a user wrote")
-    report_loop_error(asyncio.get_running_loop(), {"message": "", "exception": error})
+    report_loop_error(asyncio.get_running_loop(), {"message": "not retrieved", "exception": error})
     (record,) = caplog.records
     line = JsonFormatter().format(record)
     assert json.loads(line)["action"] == "task_failed"
