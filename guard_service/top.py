@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Annotated
@@ -86,7 +87,10 @@ def top(
     if once:
         out.print(frame)
         return
-    with Live(frame, console=out, screen=True, auto_refresh=False) as live:
+    with (
+        suppress(KeyboardInterrupt),
+        Live(frame, console=out, screen=True, auto_refresh=False) as live,
+    ):
         while True:
             time.sleep(interval)
             try:
@@ -140,8 +144,9 @@ def _rates(span: Span) -> Table:
         table.add_row(f"checks, {lane}", f"{span.rate('guard_checks_total', lane=lane):.1f}")
     table.add_row("prompt tokens", f"{span.rate('guard_tokens_total', kind='prompt'):.0f}")
     for reason in span.after.values("guard_refusals_total", "reason"):
-        rate = span.rate("guard_refusals_total", reason=reason)
-        table.add_row(f"[red]{reason}[/]", f"{rate:.1f}")
+        if span.after.total("guard_refusals_total", reason=reason):
+            rate = span.rate("guard_refusals_total", reason=reason)
+            table.add_row(f"[red]{reason}[/]", f"{rate:.1f}")
     return table
 
 
