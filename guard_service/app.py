@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from guard_service.access.access import Access
 from guard_service.api.admission import Door
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
@@ -26,6 +27,7 @@ from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
+from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
 from guard_service.sight.endpoint import Endpoint
 from guard_service.sight.gauges import Sources
@@ -39,6 +41,7 @@ from guard_service.stop import on_hangup, stop_signal
 log = logging.getLogger(__name__)
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
+_OPEN_NOTICE = "callers are not asked who they are: set access_file or jwks before others call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,13 @@ async def _ignore(_: bool) -> None:
 
 @asynccontextmanager
 async def open_guard(
-    settings: Settings, on_serving: OnServing = _ignore, refusals: Refusals | None = None
+    settings: Settings,
+    on_serving: OnServing = _ignore,
+    refusals: Refusals | None = None,
+    access: Access | None = None,
 ) -> AsyncIterator[Guard]:
     """Everything between the doors and the model; StartupRefused if it cannot work together."""
-    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals())
+    prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals(), access)
     if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
     store, digest = prepared.store, asyncio.create_task(_verify(prepared.checkpoint))
@@ -88,6 +94,7 @@ class Listening:
     engine: EnginePool
     prepared: Prepared
     metrics_port: int | None
+    access: Access
 
     @property
     def port(self) -> int:
@@ -102,20 +109,24 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     answered UNAVAILABLE, which clients retry.
     """
     address, refusals = f"{settings.host}:{settings.port}", Refusals()
-    server = refusals.attempt(lambda: GuardServer(address, limits(settings)))
+    access = refusals.attempt(lambda: Access(settings))
+    server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
     on_serving = server.set_serving if server else _ignore
-    async with open_guard(settings, on_serving, refusals) as guard:
-        assert server and endpoint, "This is a bug: a refusal was lost."
+    limiter = refusals.attempt(lambda: open_limiter(settings))
+    async with open_guard(settings, on_serving, refusals, access) as guard:
+        assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(settings.max_concurrent_requests)
-        moderating = ModerationService(guard.pipeline, door, info)
+        meter = Meter(limiter, access.quota_of)
+        moderating = ModerationService(guard.pipeline, door, meter, info)
         await server.start(moderating, ReviewService(guard.prepared.store))
         async with endpoint.serving(_sources(server, guard)):
             try:
-                yield Listening(server, guard.engine, guard.prepared, endpoint.port)
+                yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
             finally:
                 await server.stop(settings.lame_duck_s, settings.drain_s)
+                await limiter.close()
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
@@ -129,12 +140,14 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
 
 async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asyncio.Event) -> None:
     async with open_server(settings) as listening:
-        prepared = listening.prepared
-        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer)
+        prepared, access = listening.prepared, listening.access
+        reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer, access)
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         where["metrics_port"] = listening.metrics_port or "off"
         log.info("listening", extra={"action": "listening", **where})
+        if access.is_open:
+            log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})
         await _until(stopping, listening.engine)
         log.info("draining", extra={"action": "draining"})
 
@@ -218,12 +231,8 @@ def _pool(
 
 
 def _sources(server: GuardServer, guard: Guard) -> Sources:
-    return Sources(
-        is_ready=lambda: server.is_serving,
-        num_engines=lambda: len(guard.engine.engines),
-        lanes=guard.batcher.lanes,
-        backlog=guard.prepared.store,
-    )
+    lanes, backlog = guard.batcher.lanes, guard.prepared.store
+    return Sources(lambda: server.is_serving, lambda: len(guard.engine.engines), lanes, backlog)
 
 
 def _server_info(guard: Guard, settings: Settings) -> ServerInfo:

@@ -15,9 +15,12 @@ from rich.console import Console
 
 from guard_service import app as service
 from guard_service import show
+from guard_service.access.command import keys_commands
+from guard_service.access.exposure import PRIVATE
 from guard_service.benchmark.command import bench
 from guard_service.client import AsyncGuardClient, GuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
+from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
 from guard_service.doctor import Level, examine
 from guard_service.engine.checkpoint import find_checkpoint, find_window, models_folder
@@ -43,6 +46,7 @@ commands = typer.Typer(
 )
 review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
 commands.add_typer(review_commands, name="review")
+commands.add_typer(keys_commands, name="keys")
 commands.command()(bench)
 commands.command()(top)
 
@@ -73,6 +77,12 @@ def serve(
     policies: Policies = None,
     default_policy: Annotated[str | None, typer.Option()] = None,
     database_url: Annotated[str | None, typer.Option()] = None,
+    access_file: Annotated[Path | None, typer.Option(help="API keys: see guard keys.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM, with its chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option()] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Ask nobody who they are, on any host.")
+    ] = None,
     metrics_port: Annotated[str | None, typer.Option(help="9464; 0: any free one; off.")] = None,
     log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
 ) -> None:
@@ -210,21 +220,24 @@ def list_review(
 def _private(**flags: Any) -> Settings:
     """Settings of a server that lives for one command: any port, nothing kept."""
     flags |= {"host": "127.0.0.1", "port": 0, "metrics_port": "off", "database_url": "sqlite://"}
-    return read_settings(lame_duck_s=0.0, drain_s=0.0, **flags)
+    settings = read_settings(lame_duck_s=0.0, drain_s=0.0, **flags)
+    return settings.model_copy(update=PRIVATE)
 
 
 async def _check(
     settings: Settings, server: str | None, messages: list[dict[str, str]], policy: str
 ) -> Moderation:
     if server is not None:
-        return await _ask(server, messages, policy)
+        return await _ask(server, messages, policy, **shown())
     async with service.open_server(settings) as listening:
         await listening.engine.start()
         return await _ask(f"127.0.0.1:{listening.port}", messages, policy)
 
 
-async def _ask(target: str, messages: list[dict[str, str]], policy: str) -> Moderation:
-    async with AsyncGuardClient(target, timeout=60) as client:
+async def _ask(
+    target: str, messages: list[dict[str, str]], policy: str, **connection: Any
+) -> Moderation:
+    async with AsyncGuardClient(target, timeout=60, **connection) as client:
         return await client.moderate(messages, policy=policy)
 
 
@@ -257,7 +270,7 @@ async def _judge_files(
 def _review_items(settings: Settings, server: str | None, limit: int) -> list[Any]:
     if server is None:
         return asyncio.run(_stored_items(settings, limit))
-    with GuardClient(server) as client:
+    with GuardClient(server, **shown()) as client:
         return list(islice(client.list_review_items(page_size=limit), limit))
 
 

@@ -20,12 +20,16 @@ from pydantic_settings import (
 from guard_service.errors import SettingsInvalid
 
 Positive = Annotated[int, Field(gt=0)]
+Limited = Annotated[int, Field(ge=0)]
 PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prompt
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
 Limit = Annotated[float, Field(gt=0, le=86400)]
+# Asymmetric alone: what verifies a token must not be able to sign one.
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 _PREFIX = "GUARD_"
+_READ_ELSEWHERE = {"GUARD_CONFIG", "GUARD_API_KEY", "GUARD_CA"}
 
 
 class Settings(BaseSettings):
@@ -36,6 +40,18 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Port = 50051
     metrics_port: Port | Literal["off"] = 9464  # on the same host: /metrics, /healthz, /readyz
+
+    access_file: Path | None = None  # API keys and certificates; see docs/operations.md
+    jwks: str = ""  # a file, or an https URL: tokens signed with its keys are accepted
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_algorithms: tuple[Algorithm, ...] = ("RS256", "ES256", "EdDSA")
+    jwt_tenant_claim: str = "tenant"
+    tls_certificate: Path | None = None  # PEM, with its chain
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None  # every client must have a certificate of it
+    insecure: bool = False  # serve anyone, beyond loopback too
+    allow_plaintext: bool = False  # credentials without TLS: where a proxy ends it
 
     model: str = "guard-tiny"  # a checkpoint folder, or the embedded development model
     # One engine on each: "cuda:0,cuda:1"; auto: every GPU, or the CPU.
@@ -50,6 +66,11 @@ class Settings(BaseSettings):
     default_policy: str = "default"
 
     database_url: str = "sqlite:///guard.db"
+
+    requests_per_minute: Limited = 0  # of each tenant, if access_file says no other; 0: no limit
+    tokens_per_minute: Limited = 0
+    quota_redis_url: str = Field("", repr=False)  # where several servers count together
+    quota_servers: Positive = 1  # how many: each goes on with its part while Redis is away
 
     max_messages: Positive = 1000
     max_conversation_bytes: Positive = 256 * 1024
@@ -104,6 +125,6 @@ def read_settings(**flags: Any) -> Settings:
 
 def _unknown(environment: Iterable[str]) -> set[str]:
     """GUARD_* variables that set nothing: most likely a slip of the pen."""
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{_PREFIX}CONFIG"}
+    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | _READ_ELSEWHERE
     given = {name for name in environment if name.startswith(_PREFIX)}
     return {name for name in given - known if not name.startswith(f"{_PREFIX}TEST_")}

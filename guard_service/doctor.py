@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import safe_open
 
+from guard_service.access.access import Access
 from guard_service.config import Settings
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.machine import Gpu, Machine, look
@@ -62,6 +63,7 @@ def examine(settings: Settings, machine: Machine | None = None) -> list[Finding]
         findings.append(_guarded("policies", partial(_check_policies, settings)))
         if device.level is not Level.FAIL:
             findings.append(_guarded("memory", partial(_check_memory, settings, machine)))
+    findings += [_guarded("access", partial(_check_access, settings))]
     return [*findings, _check_database(settings), _check_ports(settings)]
 
 
@@ -128,6 +130,14 @@ def _check_policies(settings: Settings) -> Finding:
     for policy in policies.values():
         tokenizer.check_policy(policy)
     return _ok("policies", f"{', '.join(policies)}; windows of {window} tokens")
+
+
+def _check_access(settings: Settings) -> Finding:
+    access = Access(settings)
+    access.check_policies(load_policies(settings))
+    if access.is_open:
+        return _ok("access", f"callers on {settings.host} are not asked who they are")
+    return _ok("access", "asks who calls" if access.tls else "asks who calls, without TLS")
 
 
 def _check_memory(settings: Settings, machine: Machine) -> Finding:

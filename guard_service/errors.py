@@ -5,7 +5,10 @@ GuardError
 │   ├── MalformedRequest
 │   ├── ConversationTooLong
 │   └── PolicyUnknown
+├── Unauthenticated         one text, whatever is wrong with the credential
+├── Forbidden               known, but not allowed this
 ├── Overloaded              try again later
+├── QuotaExceeded           try again when the quota allows it
 ├── Unavailable             we cannot do it now
 │   ├── DeadlineExceeded
 │   ├── EngineUnavailable
@@ -13,6 +16,7 @@ GuardError
 ├── ReadingRejected         the model's output cannot be trusted
 └── StartupRefused          for the operator, before serving
     ├── SettingsInvalid
+    ├── AccessInvalid
     ├── PolicyInvalid
     ├── CheckpointRefused
     ├── DownloadFailed
@@ -59,10 +63,42 @@ class PolicyUnknown(InvalidRequest):
     """The request names a policy that this server does not have."""
 
 
+class Unauthenticated(GuardError):
+    """No credential that this server accepts came with the call."""
+
+
+class Forbidden(GuardError):
+    """This caller may not do that."""
+
+
 class Overloaded(GuardError):
     """As many requests as the server takes are in flight; try again shortly."""
 
     retry_after_s = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """One limit that is reached, and when what was asked for fits again."""
+
+    budget: str
+    limit: int
+    retry_after_s: float
+
+
+@dataclass(eq=False)
+class QuotaExceeded(GuardError):
+    """The quota of this caller is used up."""
+
+    tenant: str = ""
+    exhausted: tuple[Exhausted, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__init__("; ".join(f"{e.budget}: {e.limit} are used up" for e in self.exhausted))
+
+    @property
+    def retry_after_s(self) -> float:
+        return max((each.retry_after_s for each in self.exhausted), default=1.0)
 
 
 class Unavailable(GuardError):
@@ -91,6 +127,10 @@ class StartupRefused(GuardError):
 
 class SettingsInvalid(StartupRefused):
     """The settings do not hold together."""
+
+
+class AccessInvalid(StartupRefused):
+    """Who may call cannot be read from these files."""
 
 
 class PolicyInvalid(StartupRefused):

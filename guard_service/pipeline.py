@@ -22,6 +22,7 @@ from guard_service.errors import (
 )
 from guard_service.policy import Action, OnUnavailable, Policy
 from guard_service.prompt import Prompt
+from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
 from guard_service.verdict import Verdict, check_reading, read_verdict
 
@@ -42,6 +43,8 @@ class Check:
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     caller: Caller = ANYONE
+    tenant: str = ""
+    settle: Settle = free  # told how many tokens will be read, before they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class Pipeline:
             prompts, coverage = await asyncio.to_thread(
                 self.tokenizer.prompts, check.conversation, policy
             )
+            await check.settle(_usage(prompts).prompt_tokens)
             answers = await self.reader.read(prompts, check.caller)
             readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
             verdict = read_verdict(readings, policy)
@@ -160,6 +164,7 @@ class Pipeline:
             model=self.model,
             conversation_digest=check.conversation.digest(),
             labels=check.labels,
+            tenant=check.tenant,
         )
         return await self.feed.add(item)
 

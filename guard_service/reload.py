@@ -1,4 +1,4 @@
-"""Takes over changed policies and settings while serving, whole or not at all.
+"""Takes over changed policies, access files and settings while serving, whole or not at all.
 
 Checks under way finish with the policy that they began with, which they hold.
 """
@@ -6,6 +6,7 @@ Checks under way finish with the policy that they began with, which they hold.
 import logging
 from collections.abc import Callable, Mapping
 
+from guard_service.access.access import Access
 from guard_service.config import Settings
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError
@@ -26,11 +27,13 @@ class Reloader:
         read: Callable[[], Settings],
         policies: dict[str, Policy],
         tokenizer: GuardTokenizer,
+        access: Access,
     ) -> None:
         self._settings = settings
         self._read = read
         self._policies = policies
         self._tokenizer = tokenizer
+        self._access = access
 
     def reload(self) -> None:
         """Read all again; one line in the log says what changed, or why nothing was taken."""
@@ -39,15 +42,18 @@ class Reloader:
             taken = self._settings.model_copy(update={n: getattr(settings, n) for n in _RELOADED})
             policies = load_policies(taken)
             check_policies(policies, self._tokenizer)
+            contents = self._access.read_again(policies)
         except (GuardError, OSError, ValueError) as error:
             problem = str(error) if isinstance(error, GuardError) else type(error).__name__
             extra = {"action": "reload_refused", "problem": problem}
-            log.error("nothing was taken: the old policies and settings stay", extra=extra)
+            log.error("nothing was taken: all stays as it was", extra=extra)
             return
-        changes = _changes(self._policies, policies)
+        changes = _changes(self._policies, policies) | self._access.take(contents)
         changes["restart_for"] = _others(self._settings, settings)
         self._take(taken, policies)
-        log.info("policies and settings were read again", extra={"action": "reloaded", **changes})
+        log.info(
+            "policies, access and settings were read again", extra={"action": "reloaded", **changes}
+        )
 
     def _take(self, settings: Settings, policies: dict[str, Policy]) -> None:
         self._settings = settings

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from guard_service.access.access import Access
 from guard_service.config import Settings
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.tokenizer import GuardTokenizer
@@ -50,7 +51,7 @@ class Prepared:
     max_window_tokens: int
 
 
-def prepare(settings: Settings, refusals: Refusals) -> Prepared:
+def prepare(settings: Settings, refusals: Refusals, access: Access | None = None) -> Prepared:
     """All that can be known without loading the model; StartupRefused with every problem."""
     checkpoint = refusals.attempt(lambda: find_checkpoint(settings.model))
     policies = refusals.attempt(lambda: load_policies(settings))
@@ -61,6 +62,8 @@ def prepare(settings: Settings, refusals: Refusals) -> Prepared:
     )
     if policies and tokenizer:
         refusals.attempt(lambda: check_policies(policies, tokenizer))
+    if policies and access:
+        refusals.attempt(lambda: access.check_policies(policies))
     refusals.tell()
     assert checkpoint and policies and tokenizer and store, "This is a bug: a refusal was lost."
     return Prepared(checkpoint, policies, tokenizer, store, window)

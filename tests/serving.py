@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
-from guard_service.client import GuardClient
+from guard_service.client import GuardClient, Tls
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,19 @@ class Served:
         return int(child)
 
 
+def until_logged(served: Served, action: str) -> str:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        for line in list(served.log):
+            if f"action={action}" in line:
+                return line
+        time.sleep(0.02)
+    raise AssertionError(f"no {action} in {served.log}")
+
+
 @contextmanager
 def serving(
-    folder: Path, *flags: str, log_format: str = "text", **environment: str
+    folder: Path, *flags: str, tls: Tls | bool = False, log_format: str = "text", **environment: str
 ) -> Iterator[Served]:
     """`guard serve` on a free port, ready to answer; its log is kept for the test to read."""
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0", *flags]
@@ -50,8 +61,8 @@ def serving(
             raise AssertionError(f"the server did not start: {log}")
         reader = Thread(target=log.extend, args=(process.stderr,))
         reader.start()
-        target = f"127.0.0.1:{found[1]}"
-        with GuardClient(target) as client:
+        target = f"localhost:{found[1]}" if tls else f"127.0.0.1:{found[1]}"
+        with GuardClient(target, tls=tls) as client:
             client.wait_until_ready(60)
         yield Served(process, target, f"http://127.0.0.1:{found[2]}", folder, log)
     finally:

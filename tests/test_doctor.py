@@ -69,7 +69,7 @@ def test_an_h200_serves_the_real_model_and_nothing_is_written(
     settings: Settings, tmp_path: Path
 ) -> None:
     findings = found(settings, on(H200))
-    names = ["torch", "device", "model", "policies", "memory", "database", "port"]
+    names = ["torch", "device", "model", "policies", "memory", "access", "database", "port"]
     assert [(f.name, f.level) for f in findings.values()] == [(name, Level.OK) for name in names]
     assert findings["policies"].detail == "default; windows of 8192 tokens"
     assert findings["memory"].detail == (
@@ -124,7 +124,7 @@ def test_a_missing_model_says_how_to_fetch_it_and_the_rest_is_examined(settings:
     model = findings["model"]
     assert (model.level, model.detail) == (Level.FAIL, "none: no such folder")
     assert model.advice.startswith("guard pull llama-guard-3-8b")
-    assert set(findings) == {"torch", "device", "model", "database", "port"}
+    assert set(findings) == {"torch", "device", "model", "access", "database", "port"}
 
 
 @pytest.mark.parametrize(
@@ -204,3 +204,8 @@ def test_a_port_is_free_until_someone_listens(settings: Settings) -> None:
         assert found(settings, CPU, metrics_port=port)["port"].level is Level.FAIL
     assert found(settings, CPU, port=port)["port"].level is Level.OK
     assert found(settings, CPU, host="192.0.2.1")["port"].level is Level.FAIL
+
+
+def test_a_server_that_would_be_open_to_strangers_is_told(settings: Settings) -> None:
+    access = found(settings, on(H200), host="0.0.0.0")["access"]
+    assert (access.level, "access_file" in access.detail) == (Level.FAIL, True)

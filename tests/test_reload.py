@@ -3,7 +3,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from credentials import entry, write_access
 
+from guard_service.access.access import Access
+from guard_service.access.key import make_key
 from guard_service.config import Settings
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid
@@ -19,10 +22,15 @@ class Desk:
     def __init__(self, folder: Path, tokenizer: GuardTokenizer) -> None:
         self.folder = folder
         self.write("default", 1)
-        self.settings = Settings(policies=folder)
+        self.key = make_key()
+        self.access_file = write_access(folder / "access.json", entry(self.key))
+        self.settings = Settings(policies=folder, access_file=self.access_file)
         self.given = self.settings
         self.policies = load_policies(self.settings)
-        self.reloader = Reloader(self.settings, lambda: self.given, self.policies, tokenizer)
+        self.access = Access(self.settings)
+        self.reloader = Reloader(
+            self.settings, lambda: self.given, self.policies, tokenizer, self.access
+        )
 
     def write(self, name: str, version: int, last: int = 10) -> None:
         text = POLICY.format(id=name, version=version, last=last)
@@ -79,6 +87,29 @@ def test_settings_that_cannot_be_read_change_nothing(
         raise SettingsInvalid("port: no number")
 
     desk = Desk(tmp_path, tiny_tokenizer)
-    Reloader(desk.settings, read, desk.policies, tiny_tokenizer).reload()
+    Reloader(desk.settings, read, desk.policies, tiny_tokenizer, desk.access).reload()
     assert vars(last(caplog))["problem"] == "port: no number"
+    assert list(desk.policies) == ["default"]
+
+
+def test_keys_come_and_go_and_the_log_names_their_ids_alone(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    key = make_key()
+    write_access(desk.access_file, entry(key))
+    desk.reloader.reload()
+    record = vars(last(caplog))
+    assert (record["keys_added"], record["keys_removed"]) == (key.id, desk.key.id)
+    assert key.sha256 not in str(record)
+
+
+@pytest.mark.parametrize("policies", [["defualt"], []])
+def test_an_access_file_with_a_mistake_changes_nothing(
+    desk: Desk, caplog: pytest.LogCaptureFixture, policies: list[str]
+) -> None:
+    desk.write("kids", 1)
+    write_access(desk.access_file, entry(make_key(), policies=policies))
+    desk.reloader.reload()
+    assert vars(last(caplog))["action"] == "reload_refused"
     assert list(desk.policies) == ["default"]

@@ -1,7 +1,10 @@
 from pathlib import Path
 
 import pytest
+from credentials import entry, write_access
 
+from guard_service.access.access import Access
+from guard_service.access.key import make_key
 from guard_service.config import Settings
 from guard_service.errors import CheckpointRefused, SettingsInvalid, StartupRefused
 from guard_service.startup import Refusals, prepare
@@ -35,6 +38,13 @@ def test_every_problem_is_told_in_one_message(tmp_path: Path) -> None:
 def test_a_single_problem_keeps_its_kind(tmp_path: Path) -> None:
     with pytest.raises(CheckpointRefused):
         prepare(settings(model=str(tmp_path / "nowhere")), Refusals())
+
+
+def test_a_key_for_a_policy_that_is_not_there_is_told_with_the_rest(tmp_path: Path) -> None:
+    file = write_access(tmp_path / "access.json", entry(make_key(), policies=["kids"]))
+    access = Access(settings(access_file=file))
+    with pytest.raises(StartupRefused, match=r"no such folder.*chat: no policy kids"):
+        prepare(settings(model=str(tmp_path / "nowhere")), Refusals(), access)
 
 
 def raise_(error: Exception) -> None:

@@ -15,20 +15,20 @@ class Door:
         self._max = max_concurrent_requests
         self._all = asyncio.Semaphore(max_concurrent_requests)
         self._bulk = asyncio.Semaphore(max(max_concurrent_requests // 2, 1))
-        self._calls: Counter[str] = Counter()  # interactive ones inside, by peer
+        self._calls: Counter[str] = Counter()  # interactive ones inside, by tenant or host
         self._num_bulk = 0
 
     @asynccontextmanager
-    async def interactive(self, peer: str) -> AsyncIterator[None]:
+    async def interactive(self, share: str) -> AsyncIterator[None]:
         """Let one call in, or raise Overloaded."""
-        if self._all.locked() or self._is_greedy(peer):
+        if self._all.locked() or self._is_greedy(share):
             raise Overloaded
         async with self._all:
-            self._calls[peer] += 1
+            self._calls[share] += 1
             try:
                 yield
             finally:
-                self._calls -= Counter({peer: 1})  # in place, and without the zeros
+                self._calls -= Counter({share: 1})  # in place, and without the zeros
 
     @asynccontextmanager
     async def bulk(self) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ class Door:
             finally:
                 self._num_bulk -= 1
 
-    def _is_greedy(self, peer: str) -> bool:
-        """The last quarter of the places is not for a peer that has a quarter already."""
+    def _is_greedy(self, share: str) -> bool:
+        """The last quarter of the places is not for one who has a quarter already."""
         is_tight = self._calls.total() + self._num_bulk >= self._max * 3 / 4
-        return is_tight and self._calls[peer] >= max(self._max / 4, 2)
+        return is_tight and self._calls[share] >= max(self._max / 4, 2)

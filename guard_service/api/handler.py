@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from guard_service.access.principal import Principal
+from guard_service.api.gate import current_principal
 from guard_service.api.request import parse
 from guard_service.api.status import abort
 from guard_service.sight.journey import watch_call
@@ -27,8 +29,14 @@ Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing her
 class Call:
     """Who calls, and until when, on the event loop's clock."""
 
+    principal: Principal
     peer: str
     deadline_s: float
+
+    @property
+    def share(self) -> str:
+        """Whose places and turns the call takes: its tenant's, or its host's."""
+        return self.principal.tenant or self.peer
 
 
 def unary(
@@ -37,7 +45,7 @@ def unary(
     name = _name(kind)
 
     async def handle(payload: bytes, context: Context) -> Message | None:
-        with watch_call(name, dict(context.invocation_metadata())):
+        with watch_call(name, context.invocation_metadata()):
             try:
                 return await method(parse(kind, payload), _call(context))
             except Exception as error:
@@ -60,9 +68,11 @@ def stream(
             with suppress(Exception):
                 await context.write(message)
 
-        with watch_call(name, dict(context.invocation_metadata())):
+        with watch_call(name, context.invocation_metadata()):
             try:
                 await method(payloads, write, _call(context))
+            except ExceptionGroup as group:  # of a stream's tasks, which answer their own errors
+                await abort(context, group.exceptions[0])
             except Exception as error:
                 await abort(context, error)
 
@@ -78,7 +88,9 @@ def _call(context: Context) -> Call:
     seconds_left = context.time_remaining()
     now_s = asyncio.get_running_loop().time()
     peer = context.peer().rpartition(":")[0]  # a client's next connection has another port
-    return Call(peer, math.inf if seconds_left is None else now_s + seconds_left)
+    return Call(
+        current_principal(), peer, math.inf if seconds_left is None else now_s + seconds_left
+    )
 
 
 def _serialize(message: Message) -> bytes:

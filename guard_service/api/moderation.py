@@ -21,6 +21,7 @@ from guard_service.api.status import to_status
 from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
+from guard_service.quota.meter import Meter
 from guard_service.sight.journey import watch_item
 from guard_service.sight.observed import answered, received
 from guard_service.v1 import moderation_pb2 as pb
@@ -35,6 +36,7 @@ _MAX_STREAM_ITEMS = 128
 class ModerationService:
     pipeline: Pipeline
     door: Door
+    meter: Meter
     info: Callable[[], ServerInfo]
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -47,9 +49,9 @@ class ModerationService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
-        caller = Caller(Lane.INTERACTIVE, call.peer, deadline_s=call.deadline_s)
-        async with self.door.interactive(call.peer):
-            return await self._moderate(request, caller)
+        call.principal.check_lane(Lane.INTERACTIVE)
+        async with self.door.interactive(call.share):
+            return await self._moderate(request, call, Lane.INTERACTIVE)
 
     async def moderate_batch(
         self, payloads: AsyncIterator[bytes], write: Write, call: Call
@@ -59,14 +61,14 @@ class ModerationService:
         A client that does not read its answers stops being read itself: the items in flight hold
         their places until they are written.
         """
-        caller = Caller(Lane.BULK, call.peer, deadline_s=call.deadline_s)
+        call.principal.check_lane(Lane.BULK)
         places = asyncio.Semaphore(_MAX_STREAM_ITEMS)
         writing = asyncio.Lock()
 
         async def answer(index: int, payload: bytes) -> None:
             try:
                 with watch_item():
-                    response = await self._answer_item(index, payload, caller)
+                    response = await self._answer_item(index, payload, call)
                 async with writing:
                     await write(response)
             finally:
@@ -80,10 +82,11 @@ class ModerationService:
                 index += 1
 
     async def list_policies(
-        self, request: pb.ListPoliciesRequest, _: Call
+        self, request: pb.ListPoliciesRequest, call: Call
     ) -> pb.ListPoliciesResponse:
         start, size = page_offset(request.page_token), page_size(request.page_size, 100, 100)
-        policies = [self.pipeline.policies[name] for name in sorted(self.pipeline.policies)]
+        names = filter(call.principal.may_use, sorted(self.pipeline.policies))
+        policies = [self.pipeline.policies[name] for name in names]
         end = start + size
         return pb.ListPoliciesResponse(
             policies=[policy_message(policy) for policy in policies[start:end]],
@@ -96,16 +99,26 @@ class ModerationService:
     ) -> pb.GetServerInfoResponse:
         return info_message(self.info())
 
-    async def _moderate(self, request: pb.ModerateRequest, caller: Caller) -> pb.ModerateResponse:
+    async def _moderate(
+        self, request: pb.ModerateRequest, call: Call, lane: Lane
+    ) -> pb.ModerateResponse:
         request.request_id = request.request_id or uuid.uuid4().hex
         received(request.request_id)
-        check = replace(check_from_request(request, self.pipeline.limits), caller=caller)
-        outcome = await self.pipeline.moderate(check)
-        answered(check, outcome)
-        return response_from_outcome(outcome)
+        call.principal.check_policy(request.policy or self.pipeline.default_policy)
+        async with self.meter.charge(call.share, request.ByteSize()) as settle:
+            check = replace(
+                check_from_request(request, self.pipeline.limits),
+                caller=Caller(lane, call.share, deadline_s=call.deadline_s),
+                tenant=call.principal.tenant,
+                settle=settle,
+            )
+            outcome = await self.pipeline.moderate(check)
+            await settle(outcome.usage.prompt_tokens)  # 0 where a fallback answers
+            answered(check, outcome)
+            return response_from_outcome(outcome)
 
     async def _answer_item(
-        self, index: int, payload: bytes, caller: Caller
+        self, index: int, payload: bytes, call: Call
     ) -> pb.ModerateBatchResponse:
         """The answer to one item of a stream, or its error."""
         answer = pb.ModerateBatchResponse(index=index)
@@ -116,7 +129,7 @@ class ModerationService:
             item.request.request_id = item.request.request_id or uuid.uuid4().hex
             answer.request_id = item.request.request_id
             async with self.door.bulk():
-                answer.response.CopyFrom(await self._moderate(item.request, caller))
+                answer.response.CopyFrom(await self._moderate(item.request, call, Lane.BULK))
         except Exception as error:
             answer.error.CopyFrom(to_status(error))
         return answer

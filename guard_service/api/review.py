@@ -22,10 +22,11 @@ class ReviewService:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def list_items(
-        self, request: pb.ListReviewItemsRequest, _: handler.Call
+        self, request: pb.ListReviewItemsRequest, call: handler.Call
     ) -> pb.ListReviewItemsResponse:
         cursor = page_offset(request.page_token) or None
-        page = await self.store.list_items(page_size(request.page_size, 50, 500), cursor)
+        size, tenant = page_size(request.page_size, 50, 500), call.principal.tenant or None
+        page = await self.store.list_items(size, cursor, tenant)
         return pb.ListReviewItemsResponse(
             items=[review_item_message(item) for item in page.items],
             next_page_token=str(page.next_cursor or ""),

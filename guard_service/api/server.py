@@ -6,7 +6,10 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from guard_service.access.access import Access
 from guard_service.api import moderation, review
+from guard_service.api.gate import Gate
+from guard_service.api.tls import server_credentials
 from guard_service.conversation import Limits
 from guard_service.errors import SettingsInvalid
 
@@ -19,13 +22,13 @@ _ENVELOPE_BYTES = 256 * 1024
 class GuardServer:
     """Starts NOT_SERVING; the engine's state turns health on and off."""
 
-    def __init__(self, address: str, limits: Limits) -> None:
-        self._server = grpc.aio.server(options=_options(limits))
+    def __init__(self, address: str, limits: Limits, access: Access) -> None:
+        self._server = grpc.aio.server(interceptors=[Gate(access)], options=_options(limits))
         self._health = health.aio.HealthServicer()
         self._is_stopping = False
         self._has_engine = False
         try:
-            self.port = self._server.add_insecure_port(address)
+            self.port = self._open(address, access)
         except RuntimeError:
             raise SettingsInvalid(f"host, port: cannot listen on {address}") from None
 
@@ -43,6 +46,12 @@ class GuardServer:
     def is_serving(self) -> bool:
         """What health says."""
         return self._has_engine and not self._is_stopping
+
+    def _open(self, address: str, access: Access) -> int:
+        if access.tls is None:
+            return self._server.add_insecure_port(address)
+        credentials = server_credentials(access.tls, lambda: access.tls)
+        return self._server.add_secure_port(address, credentials)
 
     async def set_serving(self, is_serving: bool) -> None:
         self._has_engine = is_serving

@@ -1,6 +1,7 @@
 """The one table from our errors to gRPC status, for unary and streaming calls alike."""
 
 import logging
+import math
 import traceback
 
 import grpc
@@ -21,7 +22,10 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.ConversationTooLong, grpc.StatusCode.INVALID_ARGUMENT, "CONVERSATION_TOO_LONG"),
     (errors.PolicyUnknown, grpc.StatusCode.INVALID_ARGUMENT, "POLICY_UNKNOWN"),
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    (errors.Unauthenticated, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    (errors.Forbidden, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN"),
     (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    (errors.QuotaExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     (errors.DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_UNMET"),
     (errors.EngineUnavailable, grpc.StatusCode.UNAVAILABLE, "ENGINE_UNAVAILABLE"),
     (errors.StoreUnavailable, grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE"),
@@ -61,11 +65,31 @@ def _details(error: Exception) -> list[Message]:
         violation = error_details_pb2.BadRequest.FieldViolation
         violations = [violation(field=v.field, description=v.problem) for v in error.violations]
         return [error_details_pb2.BadRequest(field_violations=violations)]
+    if isinstance(error, errors.QuotaExceeded):
+        return [_quota_failure(error), _retry_info(error.retry_after_s)]
     if isinstance(error, errors.Overloaded):
-        delay = duration_pb2.Duration()
-        delay.FromMilliseconds(round(error.retry_after_s * 1000))
-        return [error_details_pb2.RetryInfo(retry_delay=delay)]
+        return [_retry_info(error.retry_after_s)]
     return []
+
+
+def _quota_failure(error: errors.QuotaExceeded) -> Message:
+    violation = error_details_pb2.QuotaFailure.Violation
+    violations = [
+        violation(
+            subject=f"{error.tenant}: {each.budget}",
+            description=f"{each.limit} are used up; this fits in {each.retry_after_s:.1f} s",
+        )
+        for each in error.exhausted
+    ]
+    failure: Message = error_details_pb2.QuotaFailure(violations=violations)
+    return failure
+
+
+def _retry_info(seconds: float) -> Message:
+    delay = duration_pb2.Duration()
+    delay.FromMilliseconds(math.ceil(seconds * 1000))  # never too early
+    info: Message = error_details_pb2.RetryInfo(retry_delay=delay)
+    return info
 
 
 def _status(

@@ -10,6 +10,7 @@ from guard_service.app import open_guard
 from guard_service.benchmark.traffic import Answered, Ask
 from guard_service.client import AsyncGuardClient, Message, Role, ToolCall
 from guard_service.client import GuardError as CallFailed
+from guard_service.client.environment import shown
 from guard_service.config import Settings
 from guard_service.conversation import Conversation
 from guard_service.errors import Unavailable
@@ -50,7 +51,7 @@ async def open_here(settings: Settings) -> AsyncIterator[Target]:
 @asynccontextmanager
 async def open_running(address: str) -> AsyncIterator[Target]:
     """A service at HOST:PORT, asked over gRPC."""
-    async with AsyncGuardClient(address, timeout=_TIMEOUT_S) as client:
+    async with AsyncGuardClient(address, timeout=_TIMEOUT_S, **shown()) as client:
         server = await client.server_info()
 
         async def ask(judged: Conversation) -> Answered:

@@ -20,6 +20,7 @@ from guard_service.client.answer import Timings as Timings
 from guard_service.client.answer import Usage as Usage
 from guard_service.client.answer import Verdict as Verdict
 from guard_service.client.batch import BatchItem as BatchItem
+from guard_service.client.connection import Tls as Tls
 from guard_service.client.errors import DeadlineExceeded as DeadlineExceeded
 from guard_service.client.errors import GuardError as GuardError
 from guard_service.client.errors import InvalidRequest as InvalidRequest

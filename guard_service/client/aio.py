@@ -9,10 +9,10 @@ import grpc
 
 from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
-from guard_service.client.channel import Options, Stubs
+from guard_service.client.channel import Stubs
+from guard_service.client.connection import Connection, Options, Tls, Token
 from guard_service.client.errors import DeadlineExceeded, error_from_call, error_from_stream
 from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
-from guard_service.client.trace import trace_metadata
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -28,12 +28,22 @@ class AsyncGuardClient:
         target: str,
         *,
         timeout: float = 10.0,
+        api_key: str | None = None,
+        token: Token | None = None,
+        tls: Tls | bool = False,
+        allow_plaintext: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         options: Options = None,
     ) -> None:
-        """Connects at the first call. `timeout` is in seconds and covers the retries."""
+        """Connects at the first call. `timeout` is in seconds and covers the retries.
+
+        `api_key` or `token` proves who calls, and travels in the clear beyond loopback only with
+        `allow_plaintext`. `tls=True` checks the server by public roots.
+        """
         self._timeout = timeout
-        self._address = (target, credentials, options)
+        self._connection = Connection(
+            target, api_key, token, tls, allow_plaintext, credentials, options
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,7 +76,7 @@ class AsyncGuardClient:
         ledger, places = Ledger(), asyncio.Semaphore(MAX_IN_FLIGHT)
         sending = _send(requests, ledger, places)
         call = self._stubs.moderation.ModerateBatch(
-            sending, timeout=timeout, metadata=trace_metadata()
+            sending, timeout=timeout, metadata=self._connection.metadata()
         )
         try:
             async for answer in call:
@@ -105,12 +115,12 @@ class AsyncGuardClient:
     def _stubs(self) -> Stubs:
         # Not in __init__: a channel belongs to the loop it was made in, and clients are often made
         # before there is one.
-        return Stubs(grpc.aio, *self._address)
+        return Stubs(grpc.aio, self._connection)
 
     async def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
         try:
             timeout = self._timeout if timeout is None else timeout
-            return await method(request, timeout=timeout, metadata=trace_metadata())
+            return await method(request, timeout=timeout, metadata=self._connection.metadata())
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 

@@ -9,26 +9,25 @@ round_robin is there because pick_first does not look at the servers' health: wi
 READY exactly while a server says that it is SERVING.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from importlib import resources
-from typing import Any, TypeAlias
+from typing import Any
 
+from guard_service.client.connection import Connection, Options
 from guard_service.v1 import moderation_pb2_grpc, review_pb2_grpc
-
-Options: TypeAlias = Mapping[str, Any] | None
 
 
 class Stubs:
     """A channel of `api`, which is grpc or grpc.aio, and the services called through it."""
 
-    def __init__(self, api: Any, target: str, credentials: Any, options: Options) -> None:
+    def __init__(self, api: Any, connection: Connection) -> None:
         moderation: Any = moderation_pb2_grpc.ModerationServiceStub  # generated without types
         review: Any = review_pb2_grpc.ReviewServiceStub
         open_channel = api.insecure_channel
-        if credentials:
+        if credentials := connection.channel_credentials:
             open_channel = partial(api.secure_channel, credentials=credentials)
-        self.channel = open_channel(target, options=channel_options(options))
+        options = channel_options(connection.channel_options)
+        self.channel = open_channel(connection.target, options=options)
         self.moderation, self.review = moderation(self.channel), review(self.channel)
 
 

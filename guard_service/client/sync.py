@@ -8,10 +8,10 @@ import grpc
 
 from guard_service.client.answer import Moderation, Policy, ReviewItem, ServerInfo
 from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, RequestLike
-from guard_service.client.channel import Options, Stubs
+from guard_service.client.channel import Stubs
+from guard_service.client.connection import Connection, Options, Tls, Token
 from guard_service.client.errors import DeadlineExceeded, error_from_call
 from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
-from guard_service.client.trace import trace_metadata
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -25,12 +25,23 @@ class GuardClient:
         target: str,
         *,
         timeout: float = 10.0,
+        api_key: str | None = None,
+        token: Token | None = None,
+        tls: Tls | bool = False,
+        allow_plaintext: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         options: Options = None,
     ) -> None:
-        """Connects at the first call. `timeout` is in seconds and covers the retries."""
+        """Connects at the first call. `timeout` is in seconds and covers the retries.
+
+        `api_key` or `token` proves who calls, and travels in the clear beyond loopback only with
+        `allow_plaintext`. `tls=True` checks the server by public roots.
+        """
         self._timeout = timeout
-        self._stubs = Stubs(grpc, target, credentials, options)
+        self._connection = Connection(
+            target, api_key, token, tls, allow_plaintext, credentials, options
+        )
+        self._stubs = Stubs(grpc, self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +79,7 @@ class GuardClient:
         ledger, places = Ledger(), threading.Semaphore(MAX_IN_FLIGHT)
         sending = _send(requests, ledger, places)
         call = self._stubs.moderation.ModerateBatch(
-            sending, timeout=timeout, metadata=trace_metadata()
+            sending, timeout=timeout, metadata=self._connection.metadata()
         )
         try:
             for answer in call:
@@ -107,7 +118,7 @@ class GuardClient:
     def _call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
         try:
             timeout = self._timeout if timeout is None else timeout
-            return method(request, timeout=timeout, metadata=trace_metadata())
+            return method(request, timeout=timeout, metadata=self._connection.metadata())
         except grpc.RpcError as error:
             raise error_from_call(error) from error
 

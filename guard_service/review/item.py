@@ -24,6 +24,7 @@ class ReviewItem:
     model: str
     conversation_digest: str
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tenant: str = ""  # whose it is; empty where callers are not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import (
     Column,
+    Connection,
     DateTime,
     Engine,
     Float,
@@ -28,6 +29,8 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
+    literal,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -59,8 +62,9 @@ review_items = Table(
     Column("policy_version", String(64), nullable=False),
     Column("model", String(128), nullable=False),
     Column("labels", Text, nullable=False),
+    Column("tenant", String(64), nullable=False),
     # A request sent again finds its item; an id that a caller reuses for another text does not.
-    UniqueConstraint("request_id", "conversation_digest"),
+    UniqueConstraint("tenant", "request_id", "conversation_digest"),
     sqlite_autoincrement=True,
 )
 
@@ -77,7 +81,7 @@ class ReviewStore:
 
     async def start(self) -> None:
         """Create what is missing in the database; StoreUnavailable if it cannot be used."""
-        await self._run(lambda: metadata.create_all(self._engine))
+        await self._run(self._create)
 
     async def stop(self) -> None:
         await self._run(self._engine.dispose)
@@ -87,9 +91,11 @@ class ReviewStore:
         """Write the item to disk; its id, or that of the same item if it was written before."""
         return await self._run(lambda: self._add(item))
 
-    async def list_items(self, page_size: int, cursor: int | None = None) -> Page:
-        """Items written before `cursor`, newest first."""
-        return await self._run(lambda: self._list_items(page_size, cursor))
+    async def list_items(
+        self, page_size: int, cursor: int | None = None, tenant: str | None = None
+    ) -> Page:
+        """Items written before `cursor`, newest first; of one tenant, or with None of all."""
+        return await self._run(lambda: self._list_items(page_size, cursor, tenant))
 
     async def num_waiting(self) -> int:
         """How many items wait for people."""
@@ -102,6 +108,18 @@ class ReviewStore:
             # Not the error's text: it quotes the statement's values.
             raise StoreUnavailable(f"the database failed ({type(error).__name__})") from None
 
+    def _create(self) -> None:
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins none for DDL
+            before = _without_tenants(connection)
+            metadata.create_all(connection)
+            if before is not None:
+                rows = select(before, literal("")).select_from(before)
+                columns = [column.name for column in before.columns]
+                connection.execute(insert(review_items).from_select([*columns, "tenant"], rows))
+                before.drop(connection)
+
     def _add(self, item: ReviewItem) -> str:
         try:
             with self._engine.begin() as connection:
@@ -113,6 +131,7 @@ class ReviewStore:
     def _find(self, item: ReviewItem) -> str:
         columns = review_items.c
         statement = select(columns.id).where(
+            columns.tenant == item.tenant,
             columns.request_id == item.request_id,
             columns.conversation_digest == item.conversation_digest,
         )
@@ -123,11 +142,13 @@ class ReviewStore:
         with self._engine.connect() as connection:
             return connection.execute(select(func.count()).select_from(review_items)).scalar_one()
 
-    def _list_items(self, page_size: int, cursor: int | None) -> Page:
+    def _list_items(self, page_size: int, cursor: int | None, tenant: str | None) -> Page:
         columns = review_items.c
         statement = select(review_items).order_by(columns.sequence.desc()).limit(page_size + 1)
         if cursor is not None:
             statement = statement.where(columns.sequence < cursor)
+        if tenant is not None:
+            statement = statement.where(columns.tenant == tenant)
         with self._engine.connect() as connection:
             rows = connection.execute(statement).mappings().all()
         has_more = len(rows) > page_size
@@ -148,6 +169,17 @@ def database_problem(url: str) -> str | None:
     except (SQLAlchemyError, ImportError, ValueError) as error:
         return str(getattr(error, "orig", None) or error).partition("\n")[0]
     return None
+
+
+def _without_tenants(connection: Connection) -> Table | None:
+    """The table as it was before items had a tenant, put aside under another name; or None."""
+    inspector = inspect(connection)
+    if not inspector.has_table(review_items.name):
+        return None
+    if "tenant" in {column["name"] for column in inspector.get_columns(review_items.name)}:
+        return None
+    connection.exec_driver_sql("ALTER TABLE review_items RENAME TO review_items_without_tenants")
+    return Table("review_items_without_tenants", MetaData(), autoload_with=connection)
 
 
 def _create(url: str) -> Engine:
@@ -179,6 +211,7 @@ def _to_row(item: ReviewItem) -> dict[str, Any]:
         "policy_version": item.policy_version,
         "model": item.model,
         "labels": json.dumps(dict(item.labels)),
+        "tenant": item.tenant,
     }
 
 

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -89,8 +89,9 @@ def current() -> Journey | None:
 
 
 @contextmanager
-def watch_call(name: str, metadata: Mapping[str, Any]) -> Iterator[Journey]:
-    """Watch one gRPC call."""
+def watch_call(name: str, headers: Iterable[tuple[str, Any]] | None) -> Iterator[Journey]:
+    """Watch one gRPC call, whose metadata may name its caller's trace."""
+    metadata = dict(headers or ())
     journey = Journey(name, Lane.INTERACTIVE, spans.trace_id(metadata))
     if tracer := spans.tracer():
         journey.span = tracer.begin_call(name, metadata, journey.started_ns)

@@ -1,7 +1,11 @@
 import asyncio
 import math
+from types import SimpleNamespace
 
+from guard_service.access.access import Access
+from guard_service.api.gate import Gate
 from guard_service.api.handler import Call, unary
+from guard_service.config import Settings
 from guard_service.v1 import moderation_pb2 as pb
 
 
@@ -12,8 +16,11 @@ class Context:
     def peer(self) -> str:
         return self._peer
 
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
+    def invocation_metadata(self) -> None:
+        return None
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
 
     def time_remaining(self) -> float | None:
         return self._seconds_left
@@ -26,7 +33,12 @@ async def call_of(context: Context) -> Call:
         calls.append(call)
         return pb.ModerateResponse()
 
-    await unary(pb.ModerateRequest, method).unary_unary(b"", context)  # type: ignore[misc, arg-type]
+    async def handler(_: object) -> object:
+        return unary(pb.ModerateRequest, method)
+
+    details = SimpleNamespace(method="/any")
+    gated = await Gate(Access(Settings())).intercept_service(handler, details)  # type: ignore[arg-type]
+    await gated.unary_unary(b"", context)
     return calls[0]
 
 

@@ -45,6 +45,15 @@ def test_overload_says_when_to_come_back() -> None:
     assert retry.retry_delay.ToMilliseconds() == 250  # type: ignore[union-attr]
 
 
+def test_a_quota_says_which_limit_and_never_too_early_a_time() -> None:
+    waits = errors.Exhausted("tokens_per_minute", 10, 2.0001), errors.Exhausted("x", 1, 0.5)
+    status = to_status(errors.QuotaExceeded("acme", waits))
+    failure = detail(status, error_details_pb2.QuotaFailure)
+    retry = detail(status, error_details_pb2.RetryInfo)
+    assert [v.subject for v in failure.violations] == ["acme: tokens_per_minute", "acme: x"]  # type: ignore[union-attr]
+    assert retry.retry_delay.ToMilliseconds() == 2001  # type: ignore[union-attr]
+
+
 def test_a_bug_is_internal_and_its_text_stays_here(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     secret = " ".join(["what", "the", "user", "wrote"])

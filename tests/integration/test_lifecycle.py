@@ -10,21 +10,11 @@ from pathlib import Path
 
 import pytest
 from known import HARMLESS
-from serving import Served, serving
+from serving import Served, serving, until_logged
 
 from guard_service.client import GuardClient, Unavailable
 
 POLICY = 'id = "default"\nversion = "{}"\n[categories.S1]\n'
-
-
-def until_logged(served: Served, action: str) -> str:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        for line in list(served.log):
-            if f"action={action}" in line:
-                return line
-        time.sleep(0.02)
-    raise AssertionError(f"no {action} in {served.log}")
 
 
 def test_sighup_takes_policies_that_are_right_and_no_others(tmp_path: Path) -> None:

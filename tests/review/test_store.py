@@ -130,3 +130,37 @@ async def test_a_database_that_cannot_be_opened_is_told_at_start(tmp_path: Path)
     with pytest.raises(StoreUnavailable):
         await store.start()
     await store.stop()
+
+
+async def test_the_same_request_of_another_tenant_is_another_item(store: ReviewStore) -> None:
+    ids = [await store.add(item(n, request_id="r", tenant=t)) for n, t in enumerate(("a", "b"))]
+    assert len(set(ids)) == 2
+    assert [each.id for each in (await store.list_items(10, tenant="a")).items] == ids[:1]
+    assert len((await store.list_items(10)).items) == 2
+
+
+async def test_a_database_of_before_there_were_tenants_keeps_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "guard.db"
+    store = ReviewStore(f"sqlite:///{path}")
+    await store.start()
+    await store.add(item(1))
+    await store.stop()
+    with sqlite3.connect(path) as old:
+        (created,) = old.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'review_items'"
+        ).fetchone()
+        created = created.replace("\ttenant VARCHAR(64) NOT NULL, \n", "").replace("tenant, ", "")
+        old.execute("ALTER TABLE review_items RENAME TO newer")
+        old.execute(created)
+        columns = ", ".join(row[1] for row in old.execute("PRAGMA table_info(review_items)"))
+        assert "tenant" not in columns
+        old.execute(f"INSERT INTO review_items SELECT {columns} FROM newer")
+        old.execute("DROP TABLE newer")
+    old.close()
+    for number in (2, 3):  # and the second start finds all in order
+        store = ReviewStore(f"sqlite:///{path}")
+        await store.start()
+        await store.add(item(number))
+        stored = [each.request_id for each in (await store.list_items(10)).items]
+        await store.stop()
+    assert stored == ["request-3", "request-2", "request-1"]

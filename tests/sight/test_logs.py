@@ -51,7 +51,7 @@ def test_a_value_makes_no_line_of_its_own_and_moves_no_cursor(value: str) -> Non
 
 def test_a_line_of_a_call_names_its_request_and_its_trace() -> None:
     metadata = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
-    with watch_call("Moderate", metadata) as journey:
+    with watch_call("Moderate", metadata.items()) as journey:
         journey.request_id = "1f"
         line = TextFormatter().format(DIED)
     assert line.endswith(f"request_id=1f trace_id={'a' * 32}")
@@ -60,7 +60,7 @@ def test_a_line_of_a_call_names_its_request_and_its_trace() -> None:
 
 @pytest.mark.parametrize("traceparent", ["", "what a user wrote", "00-zz-bb-01", b"\x00"])
 def test_a_trace_that_is_none_is_left_out(traceparent: str | bytes) -> None:
-    with watch_call("Moderate", {"traceparent": traceparent}):
+    with watch_call("Moderate", [("traceparent", traceparent)]):
         assert "trace_id" not in TextFormatter().format(DIED)
 
 

@@ -37,7 +37,7 @@ async def test_a_reader_answers_the_same_inside_a_call_and_outside() -> None:
     reader = ObservedReader(Reader())
     before = sample("guard_stage_seconds_count", stage="engine", lane="interactive")
     outside = await reader.read([prompt(1)], ANYONE)
-    with watch_call("Moderate", {}):
+    with watch_call("Moderate", ()):
         assert await reader.read([prompt(1)], ANYONE) == outside
     after = sample("guard_stage_seconds_count", stage="engine", lane="interactive")
     assert after == before + 1
@@ -48,7 +48,7 @@ def test_a_verdict_is_counted_by_policy_version_and_category() -> None:
     unsafe = {**ours, "verdict": "unsafe", "action": "block"}
     before = sample("guard_verdicts_total", **unsafe)
     scores = tuple(CategoryScore(c, 0.9, is_flagged=True) for c in POLICY.categories[:1])
-    with watch_call("Moderate", {}):
+    with watch_call("Moderate", ()):
         answered(CHECK, outcome(Assessment.COMPLETE, Verdict(True, 0.9, scores, 1.0)))
     assert sample("guard_verdicts_total", **unsafe) == before + 1
     assert sample("guard_flagged_total", **ours, category=scores[0].category.code) >= 1
@@ -58,7 +58,7 @@ def test_a_verdict_is_counted_by_policy_version_and_category() -> None:
 def test_a_fallback_is_counted_and_is_no_verdict() -> None:
     before = sample("guard_checks_total", lane="interactive", assessment="unavailable")
     scored = sample("guard_threshold_margin_count")
-    with watch_call("Moderate", {}):
+    with watch_call("Moderate", ()):
         answered(CHECK, outcome(Assessment.UNAVAILABLE, None))
     after = sample("guard_checks_total", lane="interactive", assessment="unavailable")
     assert after == before + 1
