@@ -15,10 +15,12 @@ from urllib.request import urlopen
 
 import grpc
 import pytest
+from credentials import entry, write_access
 from known import HARM, HARMLESS
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from serving import Served, serving
 
+from guard_service.access.key import make_key
 from guard_service.client import GuardClient, GuardError, OnUnavailable
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import moderation_pb2_grpc
@@ -80,10 +82,10 @@ def request(text: str, **fields: Any) -> pb.ModerateRequest:
     return pb.ModerateRequest(messages=[message], **fields)
 
 
-def ask_in_every_way(served: Served) -> list[str]:
-    """The canary in every field, the secret in the metadata; what the errors say."""
-    metadata = (("authorization", f"Bearer {SECRET}"), ("x-api-key", SECRET))
-    metadata += (("traceparent", f"00-{TRACE}-{'cd' * 8}-01"),)
+def ask_in_every_way(served: Served, key: str) -> list[str]:
+    """The canary in every field, secrets in the metadata; what the errors say."""
+    traced = ("traceparent", f"00-{TRACE}-{'cd' * 8}-01")
+    metadata = (("authorization", f"Bearer {key}"), ("x-api-key", SECRET), traced)
     errors = []
     with grpc.insecure_channel(served.target) as channel:
         stub = moderation_pb2_grpc.ModerationServiceStub(channel)
@@ -104,6 +106,10 @@ def ask_in_every_way(served: Served) -> list[str]:
             errors.append(f"{error.value.details()} {error.value.trailing_metadata()}")
         with pytest.raises(grpc.RpcError):
             stub.Moderate(asked, timeout=0.002, metadata=metadata)
+        for wrong in (SECRET, f"Bearer {SECRET}", f"Bearer {key[:-1]}"):
+            with pytest.raises(grpc.RpcError) as error:
+                stub.Moderate(asked, timeout=60, metadata=(("authorization", wrong), traced))
+            errors.append(f"{error.value.details()} {error.value.trailing_metadata()}")
         items = [pb.ModerateBatchRequest(request=each) for each in (asked, *refused)]
         for answer in stub.ModerateBatch(iter(items), timeout=60, metadata=metadata):
             errors.append(str(answer.error))
@@ -120,13 +126,16 @@ def test_a_canary_is_in_no_byte_of_logs_metrics_traces_and_errors(
 ) -> None:
     environment = {"GUARD_LOG_LEVEL": "DEBUG", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
     environment |= {"HF_TOKEN": SECRET, "GUARD_CHECK_CANARY": "false"}
+    key = make_key()
+    file = write_access(tmp_path / "access.json", entry(key))
+    environment["GUARD_ACCESS_FILE"] = str(file)
     with serving(tmp_path, log_format=form, **environment) as served:
-        errors = ask_in_every_way(served)
-        with GuardClient(served.target) as client:
+        errors = ask_in_every_way(served, key.text)
+        with GuardClient(served.target, api_key=key.text) as client:
             kill_engine_and_ask(client, served)
         metrics = show(served)
     logs = "".join(served.log)
-    assert len(errors) >= 14
+    assert len(errors) >= 17
     assert "answered" in logs
     assert TRACE in logs
     assert {span.trace_id.hex() for span in collector.spans()} >= {TRACE}
@@ -136,7 +145,7 @@ def test_a_canary_is_in_no_byte_of_logs_metrics_traces_and_errors(
         "metrics": metrics.encode(),
         "traces": b"".join(collector.bodies),
     }
-    for word in (CANARY, SECRET):
+    for word in (CANARY, SECRET, key.text.split("_", 2)[2]):
         found = {name: data.count(word.encode()) for name, data in everything.items()}
         assert found == dict.fromkeys(everything, 0)
 
