@@ -17,7 +17,6 @@ from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.canary import check_canaries
-from guard_service.engine.checkpoint import Checkpoint
 from guard_service.engine.machine import find_devices
 from guard_service.engine.message import Engine, Load
 from guard_service.engine.pool import EnginePool
@@ -49,10 +48,10 @@ class Guard:
     """A pipeline and the engine behind it, which is still to be started."""
 
     pipeline: Pipeline
-    batcher: Batcher
     engine: EnginePool
     prepared: Prepared
     digest: "asyncio.Task[str]"  # of the model's files, once they are read and found right
+    batcher: Batcher
 
 
 async def _ignore(_: bool) -> None:
@@ -70,7 +69,10 @@ async def open_guard(
     prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals(), access)
     if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
-    store, digest = prepared.store, asyncio.create_task(_verify(prepared.checkpoint))
+    store, digest = (
+        prepared.store,
+        asyncio.create_task(asyncio.to_thread(prepared.checkpoint.verify)),
+    )
     engine = _pool(settings, prepared, digest, on_serving)
     reuse = Reuse(settings.reading_cache_mb * 2**20, settings.min_label_mass)
     batch_limits, patience = _batch_limits(settings), _patience(settings)
@@ -78,7 +80,7 @@ async def open_guard(
     try:
         await store.start()
         batcher.start()
-        yield Guard(_pipeline(settings, prepared, batcher), batcher, engine, prepared, digest)
+        yield Guard(_pipeline(settings, prepared, batcher), engine, prepared, digest, batcher)
     finally:
         await batcher.stop()
         await engine.stop()
@@ -117,9 +119,11 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     async with open_guard(settings, on_serving, refusals, access) as guard:
         assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
-        door = Door(settings.max_concurrent_requests)
-        meter = Meter(limiter, access.quota_of)
-        moderating = ModerationService(guard.pipeline, door, meter, info)
+        door = Door(
+            settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
+        )
+        meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
+        moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
         await server.start(moderating, ReviewService(guard.prepared.store))
         async with endpoint.serving(_sources(server, guard)):
             try:
@@ -177,6 +181,7 @@ def _batch_limits(settings: Settings) -> BatchLimits:
         settings.max_bulk_batch_tokens,
         settings.max_batch_requests,
         settings.max_wait_ms,
+        max_queue_passes=settings.max_queue_passes,
     )
 
 
@@ -184,10 +189,6 @@ def _patience(settings: Settings) -> Patience:
     return Patience(
         settings.max_pass_s, settings.max_pass_factor, settings.heartbeat_s, settings.max_start_s
     )
-
-
-async def _verify(checkpoint: Checkpoint) -> str:
-    return await asyncio.to_thread(checkpoint.verify)
 
 
 def _pipeline(settings: Settings, prepared: Prepared, batcher: Batcher) -> Pipeline:

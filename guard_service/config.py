@@ -75,9 +75,12 @@ class Settings(BaseSettings):
     max_messages: Positive = 1000
     max_conversation_bytes: Positive = 256 * 1024
     max_concurrent_requests: Positive = 512
+    max_concurrent_bytes: Positive = 32 * 1024 * 1024  # of those requests together
+    max_request_s: Limit = 60.0  # of a call that sets no deadline
     max_batch_tokens: PassTokens = 1024
     max_bulk_batch_tokens: PassTokens = 2048  # where no interactive call waits or is expected
     max_batch_requests: Positive = 64
+    max_queue_passes: Positive = 1  # of interactive work that waits for long; more is refused
     max_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
     reading_cache_mb: Annotated[int, Field(ge=0)] = 0  # of readings, each for its caller alone
 

@@ -15,6 +15,13 @@ class Role(Enum):
     TOOL = "tool"
 
 
+class Judge(Enum):
+    """Which messages are judged; the worst of them is the verdict."""
+
+    LAST = "last"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     name: str
@@ -50,7 +57,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages, oldest first; the last one is judged, the earlier ones are its context."""
+    """Messages, oldest first; the last one is judged, with the earlier ones as its context."""
 
     messages: tuple[Message, ...]
 

@@ -1,10 +1,12 @@
 """From verdict to decision: what the caller does now, and whether people will look."""
 
 import hashlib
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import Enum
 
-from guard_service.policy import Action, Policy
+from guard_service.policy import Action, Policy, SignRule
+from guard_service.sign import TextSign
 from guard_service.verdict import Verdict
 
 
@@ -13,6 +15,8 @@ class ReviewReason(Enum):
     UNCERTAIN = "uncertain"
     FLAGGED = "flagged"
     SAMPLED = "sampled"
+    TEXT_SIGN = "text_sign"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +29,19 @@ class Decision:
         return self.review_reason is not None
 
 
-def decide(verdict: Verdict, policy: Policy, request_id: str) -> Decision:
-    """Same verdict, policy and request id: same decision, so that a decision can be replayed."""
-    action = _action(verdict, policy)
-    return Decision(action, _review_reason(verdict, action, policy, request_id))
+def decide(
+    verdict: Verdict, policy: Policy, request_id: str, signs: Set[TextSign] = frozenset()
+) -> Decision:
+    """Same verdict, signs, policy and request id: same decision, so that it can be replayed."""
+    rules = {policy.signs[sign] for sign in signs if sign in policy.signs}
+    action = Action.BLOCK if SignRule.BLOCK in rules else _action(verdict, policy)
+    return Decision(action, _review_reason(verdict, action, policy, request_id, rules))
+
+
+def decide_unavailable(policy: Policy, *, may_allow: bool) -> Decision:
+    """The policy's declared fallback, where there is no verdict to decide by."""
+    reason = ReviewReason.UNAVAILABLE if policy.review.unavailable else None
+    return Decision(Action.ALLOW if may_allow else Action.BLOCK, reason)
 
 
 def _action(verdict: Verdict, policy: Policy) -> Action:
@@ -39,7 +52,7 @@ def _action(verdict: Verdict, policy: Policy) -> Action:
 
 
 def _review_reason(
-    verdict: Verdict, action: Action, policy: Policy, request_id: str
+    verdict: Verdict, action: Action, policy: Policy, request_id: str, rules: Set[SignRule]
 ) -> ReviewReason | None:
     if abs(verdict.unsafe_score - policy.threshold) <= policy.review.band:
         return ReviewReason.UNCERTAIN
@@ -47,6 +60,8 @@ def _review_reason(
         return ReviewReason.BLOCKED
     if action is Action.ALLOW and verdict.flagged:
         return ReviewReason.FLAGGED
+    if SignRule.REVIEW in rules:
+        return ReviewReason.TEXT_SIGN
     return ReviewReason.SAMPLED if _draw(request_id) < policy.review.sample else None
 
 

@@ -1,19 +1,22 @@
 """The path: conversation, policy, prompt, micro-batch, reading, verdict, decision, review item."""
 
 import asyncio
+import math
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
-from guard_service.conversation import Conversation, Limits, check_conversation
-from guard_service.decision import Decision, decide
+from guard_service.conversation import Conversation, Judge, Limits, check_conversation
+from guard_service.decision import Decision, decide, decide_unavailable
 from guard_service.engine.entry import ANYONE, Answer, Caller
 from guard_service.engine.window import Coverage
 from guard_service.errors import (
+    DeadlineExceeded,
     InvalidRequest,
     PolicyUnknown,
     ReadingRejected,
@@ -22,9 +25,15 @@ from guard_service.errors import (
 )
 from guard_service.policy import Action, OnUnavailable, Policy
 from guard_service.prompt import Prompt
+from guard_service.question import PromptBuilder, build_question
 from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
+from guard_service.sign import TextSign
 from guard_service.verdict import Verdict, check_reading, read_verdict
+from guard_service.view import View
+
+# Before the caller's deadline, so that the answer arrives while somebody waits for it.
+_MARGIN_S = 0.025
 
 
 class Assessment(Enum):
@@ -35,11 +44,12 @@ class Assessment(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to judge."""
+    """One thing to judge; the pipeline gives it a request id where it has none."""
 
     conversation: Conversation
     request_id: str = ""
     policy: str = ""
+    judge: Judge = Judge.LAST
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     caller: Caller = ANYONE
@@ -75,12 +85,8 @@ class Outcome:
     usage: Usage = Usage()
     timings: Timings = Timings()
     review_item_id: str = ""
-
-
-class PromptBuilder(Protocol):
-    def prompts(
-        self, conversation: Conversation, policy: Policy
-    ) -> tuple[tuple[Prompt, ...], Coverage]: ...
+    signs: frozenset[TextSign] = frozenset()
+    worst: View | None = None  # the view that the verdict is of
 
 
 class PromptReader(Protocol):
@@ -101,37 +107,42 @@ class Pipeline:
     limits: Limits
     model: str
     min_label_mass: float
+    on_fallback: Callable[[Outcome], None] = lambda _: None
 
     async def moderate(self, check: Check) -> Outcome:
-        """Judge the last message; raises InvalidRequest, Unavailable or ReadingRejected."""
-        started = time.monotonic()
+        """Judge the last message, or all; raises InvalidRequest, Unavailable or ReadingRejected."""
+        started, decision = time.monotonic(), None
         policy = self._policy(check)
         check_conversation(check.conversation, self.limits)
-        request_id = check.request_id or uuid.uuid4().hex
+        check = _prepare(check)
         try:
-            # In a thread: a long text takes a while, and encoding it leaves the GIL.
-            prompts, coverage = await asyncio.to_thread(
-                self.tokenizer.prompts, check.conversation, policy
-            )
-            await check.settle(_usage(prompts).prompt_tokens)
-            answers = await self.reader.read(prompts, check.caller)
-            readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
-            verdict = read_verdict(readings, policy)
-            decision = decide(verdict, policy, request_id)
-            item_id = await self._feed_review(check, request_id, policy, verdict, decision)
+            async with _until(check.caller.deadline_s):
+                # In a thread: a long text takes a while, and encoding it leaves the GIL.
+                question = await asyncio.to_thread(
+                    build_question, self.tokenizer, check.conversation, check.judge, policy
+                )
+                # Once begun it must end, or the tenant is charged amiss.
+                await asyncio.shield(check.settle(_usage(question.prompts).prompt_tokens))
+                answers = await self.reader.read(question.prompts, check.caller)
+                readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
+                verdict = read_verdict(readings, policy)
+                decision = decide(verdict, policy, check.request_id, question.signs)
+                item_id = await self._feed_review(check, policy, decision, verdict)
         except (Unavailable, ReadingRejected) as error:
-            return self._without_verdict(check, request_id, policy, error)
+            return await self._fall_back(check, policy, error, decision)
         return Outcome(
-            request_id,
+            check.request_id,
             policy,
             self.model,
             decision,
-            Assessment.COMPLETE if coverage.is_complete else Assessment.PARTIAL,
+            Assessment.COMPLETE if question.coverage.is_complete else Assessment.PARTIAL,
             verdict,
-            coverage,
-            _usage(prompts),
+            question.coverage,
+            _usage(question.prompts),
             _timings(answers, started),
             item_id,
+            question.signs,
+            question.views[verdict.reading],
         )
 
     def _policy(self, check: Check) -> Policy:
@@ -145,20 +156,20 @@ class Pipeline:
         return policy
 
     async def _feed_review(
-        self, check: Check, request_id: str, policy: Policy, verdict: Verdict, decision: Decision
+        self, check: Check, policy: Policy, decision: Decision, verdict: Verdict | None
     ) -> str:
         """Write the review item, if there is to be one, before the answer leaves; its id."""
         if decision.review_reason is None:
             return ""
         item = ReviewItem(
             id=uuid.uuid4().hex,
-            request_id=request_id,
+            request_id=check.request_id,
             created_at=datetime.now(UTC),
             reason=decision.review_reason,
             action=decision.action,
             judged_role=check.conversation.judged.role,
-            unsafe_score=verdict.unsafe_score,
-            codes=tuple(score.category.code for score in verdict.flagged),
+            unsafe_score=verdict.unsafe_score if verdict else None,
+            codes=tuple(s.category.code for s in verdict.flagged) if verdict else (),
             policy=policy.id,
             policy_version=policy.version,
             model=self.model,
@@ -168,16 +179,46 @@ class Pipeline:
         )
         return await self.feed.add(item)
 
-    def _without_verdict(
-        self, check: Check, request_id: str, policy: Policy, error: Exception
+    async def _fall_back(
+        self, check: Check, policy: Policy, error: Exception, decided: Decision | None
     ) -> Outcome:
-        """The declared fallback, or the error itself where that was chosen."""
+        """The declared fallback, or the error itself where that was chosen.
+
+        What was decided and only could not be kept is never opened again.
+        """
         choice = check.on_unavailable or policy.on_unavailable
         if choice is OnUnavailable.ERROR:
             raise error
-        action = Action.ALLOW if choice is OnUnavailable.ALLOW else Action.BLOCK
-        decision = Decision(action)
-        return Outcome(request_id, policy, self.model, decision, Assessment.UNAVAILABLE)
+        is_blocked = decided is not None and decided.action is Action.BLOCK
+        may_allow = choice is OnUnavailable.ALLOW and not is_blocked
+        decision = decide_unavailable(policy, may_allow=may_allow)
+        item_id = await self._feed_review(check, policy, decision, None)
+        outcome = Outcome(
+            check.request_id,
+            policy,
+            self.model,
+            decision,
+            Assessment.UNAVAILABLE,
+            review_item_id=item_id,
+        )
+        self.on_fallback(outcome)
+        return outcome
+
+
+def _prepare(check: Check) -> Check:
+    deadline_s = check.caller.deadline_s - _MARGIN_S
+    caller = replace(check.caller, deadline_s=deadline_s)
+    return replace(check, request_id=check.request_id or uuid.uuid4().hex, caller=caller)
+
+
+@asynccontextmanager
+async def _until(deadline_s: float) -> AsyncIterator[None]:
+    """DeadlineExceeded where what is inside does not end by then."""
+    try:
+        async with asyncio.timeout_at(deadline_s if math.isfinite(deadline_s) else None):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded from None
 
 
 def _usage(prompts: Sequence[Prompt]) -> Usage:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from guard_service.errors import PolicyInvalid
+from guard_service.sign import TextSign
 from guard_service.taxonomy import TAXONOMY, HazardCategory
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -36,6 +37,13 @@ class OnUnavailable(Enum):
     ERROR = "error"
 
 
+class SignRule(Enum):
+    """What a sign of the text does; without a rule it is told and does nothing."""
+
+    REVIEW = "review"
+    BLOCK = "block"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +54,7 @@ class ReviewRule(_Strict):
     band: Share = 0.1  # as far as this from the threshold on either side
     sample: Share = 0.0  # share of all other decisions
     blocked: bool = True
+    unavailable: bool = False  # each use of the fallback
 
 
 class CategoryRule(_Strict):
@@ -64,6 +73,7 @@ class Policy(_Strict):
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     on_unavailable: OnUnavailable = OnUnavailable.ERROR
     review: ReviewRule = ReviewRule()
+    signs: dict[TextSign, SignRule] = Field(default_factory=dict)
     rules: Annotated[
         dict[str, CategoryRule], Field(alias="categories", min_length=1, max_length=30)
     ]

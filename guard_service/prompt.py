@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from guard_service.conversation import Conversation, Message, Role, ToolCall
+from guard_service.disguise import DIRECTIONS, LOOKALIKES, NO_WIDTH
+from guard_service.sign import Marked, TextSign
 from guard_service.taxonomy import HazardCategory
 
 # "according our" is in the template that the model was trained with.
@@ -34,10 +36,33 @@ Provide your safety assessment for ONLY THE LAST {side} message in the above con
 
 _SIDES = {Role.USER: "User", Role.ASSISTANT: "Agent", Role.TOOL: "Agent"}
 
-# The template's own delimiters are plain text, so a message could write them.
+# The template's own delimiters and the names of its sides are plain text, so a message could write
+# them, or what looks like them. One character is exchanged, so that no place in the text moves.
 _HARMLESS = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
+_HARMLESS_COLON = "\N{RATIO}"
+_PLAIN = str.maketrans(
+    {c: a for c, a in LOOKALIKES.items() if c not in (_HARMLESS, _HARMLESS_COLON)}
+)
+_UNSEEN = f"{NO_WIDTH}{DIRECTIONS}\u202d\u202e\U000e0020-\U000e007f"  # of a character class
+
+
+def _spelt(word: str) -> str:
+    """A pattern for the word with anything unseen between its letters."""
+    return f"[{_UNSEEN}]*".join(word)
+
+
+# One class for all that may stand between words: two that overlap would be tried in every mixture.
+_GAP = rf"[\s{_UNSEEN}]"
 _DELIMITER = re.compile(
-    r"<(?=\s*(?:BEGIN|END)\s+(?:CONVERSATION|UNSAFE\s+CONTENT\s+CATEGORIES)\s*>)", re.IGNORECASE
+    rf"<(?={_GAP}*(?:{_spelt('BEGIN')}|{_spelt('END')}){_GAP}+(?:{_spelt('CONVERSATION')}"
+    rf"|{_spelt('UNSAFE')}{_GAP}+{_spelt('CONTENT')}{_GAP}+{_spelt('CATEGORIES')}){_GAP}*>)",
+    re.IGNORECASE,
+)
+_BLANK = r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
+_ROLE = re.compile(
+    rf"(?:\A|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])(?:{_BLANK}|[>*_#-]|(?!\s)[{_UNSEEN}])*"
+    rf"(?:{_spelt('USER')}|{_spelt('AGENT')})(?:{_BLANK}|[*_]|(?!\s)[{_UNSEEN}])*(?P<place>:)",
+    re.IGNORECASE,
 )
 
 
@@ -47,6 +72,7 @@ class Turn:
 
     side: str
     text: str = field(repr=False)
+    signs: frozenset[TextSign] = frozenset()
 
     @property
     def prompt_text(self) -> str:
@@ -78,7 +104,11 @@ class Prompt:
 
 
 def judged_side(conversation: Conversation) -> str:
-    return _SIDES[conversation.judged.role]
+    return side_of(conversation.judged)
+
+
+def side_of(message: Message) -> str:
+    return _SIDES[message.role]
 
 
 def preamble(side: str, categories: Iterable[HazardCategory]) -> str:
@@ -94,14 +124,26 @@ def turns(conversation: Conversation) -> tuple[Turn, ...]:
     """The conversation without system messages, neighbours of one side joined by a blank line."""
     spoken = [message for message in conversation.messages if message.role is not Role.SYSTEM]
     return tuple(
-        Turn(side, neutralise("\n\n".join(_message_text(m) for m in group)).strip())
-        for side, group in groupby(spoken, key=lambda message: _SIDES[message.role])
+        _turn(side, "\n\n".join(_message_text(m) for m in group))
+        for side, group in groupby(spoken, key=side_of)
     )
 
 
-def neutralise(text: str) -> str:
-    """Text that cannot open or close a block of the prompt; unchanged without a delimiter."""
-    return _DELIMITER.sub(_HARMLESS, text)
+def neutralise(text: str) -> Marked:
+    """Text that can neither open or close a block of the prompt nor begin a turn of its own."""
+    plain = text if text.isascii() else text.translate(_PLAIN)  # of the same length
+    delimiters = [found.start() for found in _DELIMITER.finditer(plain)]
+    roles = [found.start("place") for found in _ROLE.finditer(plain)]
+    signs = {TextSign.DELIMITER: delimiters, TextSign.ROLE: roles}
+    changed = dict.fromkeys(delimiters, _HARMLESS) | dict.fromkeys(roles, _HARMLESS_COLON)
+    if changed:
+        text = "".join(changed.get(place, character) for place, character in enumerate(text))
+    return Marked(text, frozenset(sign for sign, places in signs.items() if places))
+
+
+def _turn(side: str, text: str) -> Turn:
+    neutral = neutralise(text)
+    return Turn(side, neutral.text.strip(), neutral.signs)
 
 
 def _message_text(message: Message) -> str:

@@ -18,6 +18,8 @@ def moderation(out: Console, result: Moderation) -> None:
     color = "red" if result.is_blocked else "green"
     review = "  [yellow]people will look[/]" if result.review else ""
     out.print(f"[bold {color}]{result.action.value.upper()}[/]{review}")
+    if result.text_signs:
+        out.print(f"text: {', '.join(sign.value for sign in result.text_signs)}")
     if result.verdict is None:
         out.print(f"no verdict: the model is {result.assessment.value}")
         return
@@ -60,7 +62,7 @@ def review_items(out: Console, items: Sequence[Any]) -> None:
             item.reason.value,
             item.action.value,
             item.judged_role.value,
-            f"{item.unsafe_score:.3f}",
+            _figure(item.unsafe_score),
             " ".join(item.codes),
             escape(" ".join(f"{key}={value}" for key, value in item.labels.items())),
             escape(item.request_id),

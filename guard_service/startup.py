@@ -10,6 +10,7 @@ from guard_service.config import Settings
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid, StartupRefused
+from guard_service.language import load_languages
 from guard_service.policy import Policy, read_policies
 from guard_service.review.store import ReviewStore, database_problem
 
@@ -66,6 +67,7 @@ def prepare(settings: Settings, refusals: Refusals, access: Access | None = None
         refusals.attempt(lambda: access.check_policies(policies))
     refusals.tell()
     assert checkpoint and policies and tokenizer and store, "This is a bug: a refusal was lost."
+    load_languages()
     return Prepared(checkpoint, policies, tokenizer, store, window)
 
 

@@ -38,6 +38,7 @@ class Verdict:
     unsafe_score: float
     categories: tuple[CategoryScore, ...]
     label_mass: float
+    reading: int = 0  # which of the readings it is of, the worst
 
     @property
     def flagged(self) -> tuple[CategoryScore, ...]:
@@ -68,9 +69,12 @@ def check_reading(reading: Reading, min_label_mass: float) -> Reading:
 def read_verdict(readings: Sequence[Reading], policy: Policy) -> Verdict:
     """The verdict on all windows of a conversation: the worst one's, with the flags of all."""
     verdicts = [_judge(reading, policy) for reading in readings]
-    worst = max(verdicts, key=lambda verdict: (verdict.is_unsafe, verdict.unsafe_score))
+    ranks = [(verdict.is_unsafe, verdict.unsafe_score) for verdict in verdicts]
+    number = ranks.index(max(ranks))
+    worst = verdicts[number]
     flagged = {score.category.code for verdict in verdicts for score in verdict.flagged}
-    return replace(worst, categories=tuple(_flag(worst.categories, flagged)))
+    categories = tuple(_flag(worst.categories, flagged))
+    return replace(worst, categories=categories, reading=number)
 
 
 def _judge(reading: Reading, policy: Policy) -> Verdict:

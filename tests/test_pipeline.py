@@ -1,5 +1,6 @@
 """The whole path on scripted readings: what comes out for what the engine says."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -7,22 +8,24 @@ import pytest
 from conversations import assistant, conversation, policy
 from scripted import prompt
 
-from guard_service.conversation import Conversation, Limits
+from guard_service.conversation import Conversation, Judge, Limits
 from guard_service.decision import ReviewReason
 from guard_service.engine.entry import Answer, Caller
 from guard_service.engine.window import Coverage
 from guard_service.errors import (
     ConversationTooLong,
+    DeadlineExceeded,
     EngineUnavailable,
     InvalidRequest,
     PolicyUnknown,
     ReadingRejected,
     StoreUnavailable,
 )
-from guard_service.pipeline import Assessment, Check, Pipeline
+from guard_service.pipeline import Assessment, Check, Outcome, Pipeline
 from guard_service.policy import Action, OnUnavailable, Policy
 from guard_service.prompt import Prompt
 from guard_service.review.item import ReviewItem
+from guard_service.sign import TextSign
 from guard_service.verdict import Reading
 
 FIRST = (1.0, *[0.0] * 13)
@@ -42,6 +45,8 @@ class Reader:
         self._readings, self._error = readings, error
 
     async def read(self, prompts: Sequence[Prompt], caller: Caller) -> list[Answer]:
+        if isinstance(self._error, TimeoutError):
+            await asyncio.sleep(3600)
         if self._error:
             raise self._error
         return [Answer(reading, 1.0, 2.0, 3) for reading in self._readings]
@@ -63,6 +68,7 @@ def pipeline(
     *readings: Reading,
     error: Exception | None = None,
     feed: Feed | None = None,
+    fallbacks: list[Outcome] | None = None,
     tokenizer: Tokenizer | None = None,
     **values: object,
 ) -> Pipeline:
@@ -75,6 +81,7 @@ def pipeline(
         limits=Limits(max_messages=3, max_conversation_bytes=100),
         model="scripted",
         min_label_mass=0.5,
+        on_fallback=[].append if fallbacks is None else fallbacks.append,
     )
 
 
@@ -180,3 +187,119 @@ async def test_bad_requests_do_not_fall_back_to_allow() -> None:
     allowing = pipeline(SAFE, on_unavailable="allow")
     with pytest.raises(ConversationTooLong):
         await allowing.moderate(Check(conversation("x" * 101)))
+
+
+SOON_S = 0.2  # long enough for a busy machine to begin
+
+
+async def in_time(check: Check, *readings: Reading, **values: object) -> Outcome:
+    """What is answered to a caller with a deadline, which must be met."""
+    deadline_s = asyncio.get_running_loop().time() + SOON_S
+    guard = pipeline(*readings, **values)  # type: ignore[arg-type]
+    try:
+        return await guard.moderate(replace(check, caller=Caller(deadline_s=deadline_s)))
+    finally:
+        assert asyncio.get_running_loop().time() < deadline_s
+
+
+@pytest.mark.parametrize("choice", ["block", "allow"])
+async def test_the_fallback_is_answered_before_the_callers_deadline(choice: str) -> None:
+    outcome = await in_time(HELLO, SAFE, error=TimeoutError(), on_unavailable=choice)
+    assert outcome.assessment is Assessment.UNAVAILABLE
+    assert outcome.decision.action.value == choice
+
+
+async def test_without_a_fallback_the_error_comes_before_the_deadline_too() -> None:
+    with pytest.raises(DeadlineExceeded):
+        await in_time(HELLO, SAFE, error=TimeoutError())
+
+
+async def test_a_deadline_that_has_passed_is_answered_at_once() -> None:
+    late = replace(HELLO, caller=Caller(deadline_s=asyncio.get_running_loop().time()))
+    with pytest.raises(DeadlineExceeded):
+        await pipeline(SAFE, error=TimeoutError()).moderate(late)
+
+
+async def test_each_use_of_the_fallback_is_told_and_nothing_else_is() -> None:
+    fallbacks: list[Outcome] = []
+    await pipeline(UNSAFE, fallbacks=fallbacks).moderate(HELLO)
+    assert fallbacks == []
+    down = pipeline(error=EngineUnavailable(), fallbacks=fallbacks, on_unavailable="block")
+    assert [await down.moderate(HELLO), await down.moderate(HELLO)] == fallbacks
+
+
+async def test_people_see_the_fallback_where_the_policy_wants_them_to() -> None:
+    feed, error = Feed(), EngineUnavailable()
+    await pipeline(feed=feed, error=error, on_unavailable="allow").moderate(HELLO)
+    assert feed.items == []
+    rule = {"unavailable": True}
+    down = pipeline(feed=feed, error=error, on_unavailable="allow", review=rule)
+    outcome = await down.moderate(HELLO)
+    (item,) = feed.items
+    assert (item.reason, item.unsafe_score) == (ReviewReason.UNAVAILABLE, None)
+    assert outcome.review_item_id == item.id
+
+
+async def test_a_fallback_that_cannot_be_recorded_is_withheld() -> None:
+    feed = Feed(StoreUnavailable())
+    rule = {"unavailable": True}
+    down = pipeline(feed=feed, error=EngineUnavailable(), on_unavailable="allow", review=rule)
+    with pytest.raises(StoreUnavailable):
+        await down.moderate(HELLO)
+
+
+async def test_what_was_found_unsafe_is_not_allowed_because_the_store_is_away() -> None:
+    down = pipeline(UNSAFE, feed=Feed(StoreUnavailable()), on_unavailable="allow")
+    outcome = await down.moderate(HELLO)
+    assert outcome.assessment is Assessment.UNAVAILABLE
+    assert outcome.decision.action is Action.BLOCK
+
+
+DISGUISED = Check(conversation("b\u200bo\u200bm\u200bb"), request_id="r-1")
+
+
+async def test_a_disguised_message_is_judged_by_the_worse_of_its_two_readings() -> None:
+    outcome = await pipeline(SAFE, UNSAFE, tokenizer=Tokenizer()).moderate(DISGUISED)
+    assert outcome.decision.action is Action.BLOCK
+    assert outcome.signs == {TextSign.INVISIBLE}
+    assert outcome.worst is not None
+    assert outcome.worst.is_cleaned
+    assert outcome.coverage == Coverage(5, 5, 2)
+
+
+async def test_raw_text_that_is_unsafe_stays_so_however_harmless_it_is_cleaned() -> None:
+    outcome = await pipeline(UNSAFE, SAFE, tokenizer=Tokenizer()).moderate(DISGUISED)
+    assert outcome.decision.action is Action.BLOCK
+    assert outcome.worst is not None
+    assert not outcome.worst.is_cleaned
+
+
+@pytest.mark.parametrize(
+    ("rule", "action", "reason"),
+    [
+        (None, Action.ALLOW, None),
+        ("review", Action.ALLOW, ReviewReason.TEXT_SIGN),
+        ("block", Action.BLOCK, ReviewReason.BLOCKED),
+    ],
+)
+async def test_the_policy_says_what_a_sign_does(
+    rule: str | None, action: Action, reason: ReviewReason | None
+) -> None:
+    signs = {"invisible": rule} if rule else {}
+    guard = pipeline(SAFE, SAFE, tokenizer=Tokenizer(), signs=signs)
+    outcome = await guard.moderate(DISGUISED)
+    assert outcome.decision.action is action
+    assert outcome.decision.review_reason is reason
+
+
+async def test_all_turns_are_judged_on_request_and_the_worst_decides() -> None:
+    judged = conversation("bad", assistant("no"), "hi")
+    last = Check(judged, request_id="r-1")
+    assert (await pipeline(SAFE).moderate(last)).decision.action is Action.ALLOW
+    guard = pipeline(SAFE, UNSAFE, SAFE, tokenizer=Tokenizer(1, Coverage(2, 7, 1)))
+    outcome = await guard.moderate(replace(last, judge=Judge.ALL))
+    assert outcome.decision.action is Action.BLOCK
+    assert outcome.worst is not None
+    assert outcome.worst.message == 0
+    assert outcome.coverage == Coverage(7, 7, 3)
+    assert outcome.assessment is Assessment.COMPLETE

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import grpc
@@ -27,11 +27,12 @@ Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing her
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and until when, on the event loop's clock."""
+    """Who calls, until when on the event loop's clock, and with how many bytes."""
 
     principal: Principal
     peer: str
     deadline_s: float
+    num_bytes: int = 0
 
     @property
     def share(self) -> str:
@@ -47,7 +48,8 @@ def unary(
     async def handle(payload: bytes, context: Context) -> Message | None:
         with watch_call(name, context.invocation_metadata()):
             try:
-                return await method(parse(kind, payload), _call(context))
+                call = replace(_call(context), num_bytes=len(payload))
+                return await method(parse(kind, payload), call)
             except Exception as error:
                 await abort(context, error)
                 return None

@@ -38,6 +38,7 @@ class ModerationService:
     door: Door
     meter: Meter
     info: Callable[[], ServerInfo]
+    max_request_s: float = 60.0  # of a call whose caller sets no deadline
 
     def handlers(self) -> grpc.GenericRpcHandler:
         methods = {
@@ -50,7 +51,9 @@ class ModerationService:
 
     async def moderate(self, request: pb.ModerateRequest, call: Call) -> pb.ModerateResponse:
         call.principal.check_lane(Lane.INTERACTIVE)
-        async with self.door.interactive(call.share):
+        latest_s = asyncio.get_running_loop().time() + self.max_request_s
+        call = replace(call, deadline_s=min(call.deadline_s, latest_s))
+        async with self.door.interactive(call.share, call.num_bytes):
             return await self._moderate(request, call, Lane.INTERACTIVE)
 
     async def moderate_batch(
@@ -128,7 +131,7 @@ class ModerationService:
                 raise MalformedRequest((Violation("request", "is missing"),))
             item.request.request_id = item.request.request_id or uuid.uuid4().hex
             answer.request_id = item.request.request_id
-            async with self.door.bulk():
+            async with self.door.bulk(len(payload)):
                 answer.response.CopyFrom(await self._moderate(item.request, call, Lane.BULK))
         except Exception as error:
             answer.error.CopyFrom(to_status(error))

@@ -9,6 +9,7 @@ from guard_service.conversation import Limits
 from guard_service.pipeline import Outcome
 from guard_service.policy import Policy
 from guard_service.review.item import ReviewItem
+from guard_service.sign import TextSign
 from guard_service.taxonomy import TAXONOMY, HazardCategory
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -46,9 +47,13 @@ def response_from_outcome(outcome: Outcome) -> pb.ModerateResponse:
         policy=outcome.policy.id,
         policy_version=outcome.policy.version,
         model=outcome.model,
+        text_signs=[_wire(sign) for sign in TextSign if sign in outcome.signs],
     )
     if outcome.verdict is not None:
         response.verdict.CopyFrom(_verdict(outcome.verdict))
+        if outcome.worst is not None:
+            response.verdict.message = outcome.worst.message
+            response.verdict.cleaned = outcome.worst.is_cleaned
     if outcome.coverage is not None:
         response.coverage.judged_chars = outcome.coverage.judged_chars
         response.coverage.total_chars = outcome.coverage.total_chars

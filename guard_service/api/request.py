@@ -6,7 +6,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from guard_service import conversation as ground
-from guard_service.conversation import Conversation, Role, ToolCall
+from guard_service.conversation import Conversation, Judge, Role, ToolCall
 from guard_service.errors import ConversationTooLong, InvalidRequest, MalformedRequest, Violation
 from guard_service.pipeline import Check
 from guard_service.policy import OnUnavailable
@@ -23,6 +23,11 @@ _ROLES = {
     pb.ROLE_ASSISTANT: Role.ASSISTANT,
     pb.ROLE_SYSTEM: Role.SYSTEM,
     pb.ROLE_TOOL: Role.TOOL,
+}
+_JUDGE = {
+    pb.JUDGE_UNSPECIFIED: Judge.LAST,
+    pb.JUDGE_LAST: Judge.LAST,
+    pb.JUDGE_ALL: Judge.ALL,
 }
 _ON_UNAVAILABLE = {
     pb.ON_UNAVAILABLE_UNSPECIFIED: None,
@@ -51,6 +56,7 @@ def check_from_request(request: pb.ModerateRequest, limits: ground.Limits) -> Ch
         conversation=Conversation(tuple(_message(message) for message in request.messages)),
         request_id=request.request_id,
         policy=request.policy,
+        judge=_JUDGE[request.judge],
         on_unavailable=_ON_UNAVAILABLE[request.on_unavailable],
         labels=dict(request.labels),
     )
@@ -76,6 +82,8 @@ def _violations(request: pb.ModerateRequest) -> Iterator[Violation]:
         yield Violation("request_id", f"at most {_MAX_ID_BYTES} bytes")
     if request.on_unavailable not in _ON_UNAVAILABLE:
         yield Violation("on_unavailable", "unknown value")
+    if request.judge not in _JUDGE:
+        yield Violation("judge", "unknown value")
     for number, message in enumerate(request.messages):
         yield from _message_violations(f"messages[{number}]", message)
     if len(request.labels) > _MAX_LABELS:

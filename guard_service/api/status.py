@@ -56,8 +56,10 @@ async def abort(context: "grpc.aio.ServicerContext[bytes, Message]", error: Exce
     """End the call with the error's status and details."""
     status = to_status(error)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    metadata = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(code, status.message, metadata)
+    metadata = [("grpc-status-details-bin", status.SerializeToString())]
+    if isinstance(error, errors.Overloaded | errors.QuotaExceeded):  # gRPC's own retries wait
+        metadata.append(("grpc-retry-pushback-ms", str(round(error.retry_after_s * 1000))))
+    await context.abort(code, status.message, tuple(metadata))
 
 
 def _details(error: Exception) -> list[Message]:

@@ -16,6 +16,7 @@ from guard_service.client.answer import PolicyCategory as PolicyCategory
 from guard_service.client.answer import ReviewItem as ReviewItem
 from guard_service.client.answer import ReviewReason as ReviewReason
 from guard_service.client.answer import ServerInfo as ServerInfo
+from guard_service.client.answer import TextSign as TextSign
 from guard_service.client.answer import Timings as Timings
 from guard_service.client.answer import Usage as Usage
 from guard_service.client.answer import Verdict as Verdict
@@ -31,6 +32,7 @@ from guard_service.client.errors import ServerError as ServerError
 from guard_service.client.errors import Unauthenticated as Unauthenticated
 from guard_service.client.errors import Unavailable as Unavailable
 from guard_service.client.errors import Violation as Violation
+from guard_service.client.message import Judge as Judge
 from guard_service.client.message import Message as Message
 from guard_service.client.message import ModerationRequest as ModerationRequest
 from guard_service.client.message import OnUnavailable as OnUnavailable

@@ -12,7 +12,7 @@ from guard_service.client.batch import MAX_IN_FLIGHT, BatchItem, Ledger, Request
 from guard_service.client.channel import Stubs
 from guard_service.client.connection import Connection, Options, Tls, Token
 from guard_service.client.errors import DeadlineExceeded, error_from_call, error_from_stream
-from guard_service.client.message import Messages, ModerationRequest, OnUnavailable, to_wire
+from guard_service.client.message import Judge, Messages, ModerationRequest, OnUnavailable, to_wire
 from guard_service.client.wire import from_wire, moderation_from_wire, policies_from_wire
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
@@ -62,10 +62,13 @@ class AsyncGuardClient:
         request_id: str | None = None,
         on_unavailable: OnUnavailable | None = None,
         labels: Mapping[str, str] | None = None,
+        judge: Judge = Judge.LAST,
         timeout: float | None = None,
     ) -> Moderation:
-        """Judge the last message. Whatever keeps it from being judged raises a GuardError."""
-        request = to_wire(ModerationRequest(messages, policy, request_id, on_unavailable, labels))
+        """Judge the last message, or all. Whatever keeps it from that raises a GuardError."""
+        request = to_wire(
+            ModerationRequest(messages, policy, request_id, on_unavailable, labels, judge)
+        )
         answer = await self._call(self._stubs.moderation.Moderate, request, timeout)
         return moderation_from_wire(answer, request.request_id)
 

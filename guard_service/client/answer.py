@@ -21,6 +21,19 @@ class Assessment(Enum):
     UNAVAILABLE = "unavailable"  # the model could not be asked; the action is the fallback
 
 
+class TextSign(Enum):
+    """What was noticed of the text itself, whatever the verdict; no proof of ill will."""
+
+    UNKNOWN = "unknown"  # of a newer server
+    DELIMITER = "delimiter"
+    ROLE = "role"
+    HIDDEN = "hidden"
+    BIDI = "bidi"
+    INVISIBLE = "invisible"
+    LOOKALIKE = "lookalike"
+    UNSUPPORTED_LANGUAGE = "unsupported_language"
+
+
 @dataclass(frozen=True, slots=True)
 class CategoryScore:
     code: str
@@ -35,6 +48,8 @@ class Verdict:
     unsafe_score: float
     label_mass: float
     categories: tuple[CategoryScore, ...]  # every one of the policy, in its order
+    message: int = 0  # number of the message with which the worst window ends
+    cleaned: bool = False  # the worst window is of the text without its disguise
 
     @property
     def flagged(self) -> tuple[CategoryScore, ...]:
@@ -77,6 +92,7 @@ class Moderation:
     policy: str
     policy_version: str
     model: str
+    text_signs: tuple[TextSign, ...] = ()
 
     @property
     def is_allowed(self) -> bool:
@@ -132,6 +148,8 @@ class ReviewReason(Enum):
     UNCERTAIN = "uncertain"
     FLAGGED = "flagged"
     SAMPLED = "sampled"
+    TEXT_SIGN = "text_sign"
+    UNAVAILABLE = "unavailable"  # no verdict: the fallback was used
     UNKNOWN = "unknown"  # a reason newer than this client
 
 
@@ -143,7 +161,7 @@ class ReviewItem:
     reason: ReviewReason
     action: Action
     judged_role: Role
-    unsafe_score: float
+    unsafe_score: float | None  # None: there was no verdict
     codes: tuple[str, ...]  # flagged categories, the strongest first
     policy: str
     policy_version: str

@@ -28,6 +28,13 @@ class OnUnavailable(Enum):
     ERROR = "error"
 
 
+class Judge(Enum):
+    """Which messages are judged; the worst of them is the verdict."""
+
+    LAST = "last"
+    ALL = "all"  # for conversations whose earlier turns were never judged
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     name: str
@@ -53,6 +60,7 @@ class ModerationRequest:
     request_id: str | None = None
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] | None = field(default=None, repr=False)
+    judge: Judge = Judge.LAST
 
 
 _ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
@@ -68,6 +76,7 @@ def to_wire(request: ModerationRequest) -> pb.ModerateRequest:
         messages=_messages(request.messages),
         policy=_text(request.policy, "policy"),
         on_unavailable=f"ON_UNAVAILABLE_{choice.name}" if choice else None,
+        judge=f"JUDGE_{request.judge.name}",
         labels={_text(key, "labels"): _text(label, "labels") for key, label in labels},
     )
 

@@ -39,15 +39,16 @@ def _field(kind: Any, message: Any, name: str) -> Any:
     value = getattr(message, name)
     if kind in (str, int, float, bool):  # most fields, so first
         return value
-    inner = next(iter(get_args(kind)), None)
+    inner: Any = next(iter(get_args(kind)), None)
     if get_origin(kind) is UnionType:  # ours is None where theirs is absent
         return _value(inner, value) if message.HasField(name) else None
+    wire = message.DESCRIPTOR.fields_by_name[name].enum_type
     if get_origin(kind) is tuple:
-        return tuple(_value(inner, each) for each in value)
+        return tuple(_member(inner, wire, n) if wire else _value(inner, n) for n in value)
     if get_origin(kind) is Mapping:
         return dict(value)
     if issubclass(kind, Enum):
-        return _member(kind, message.DESCRIPTOR.fields_by_name[name].enum_type, value)
+        return _member(kind, wire, value)
     return _value(kind, value)
 
 

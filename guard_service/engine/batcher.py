@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from guard_service.engine.backlog import Backlog
+from guard_service.engine.crowd import Crowd
 from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry, Lane
 from guard_service.engine.fair_queue import FairQueue
 from guard_service.engine.message import BatchRead, Engine
@@ -19,6 +20,10 @@ from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
 from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience
 from guard_service.errors import DeadlineExceeded, EngineUnavailable, GuardError
 from guard_service.prompt import Prompt
+
+# A crowd stays from so long on, or from so many full passes on where those take longer.
+_GRACE_S = 0.25
+_GRACE_PASSES = 4
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ class Batcher:
     ) -> None:
         self._engines = engines
         self._max_wait_s = limits.max_wait_ms / 1000
+        self._max_tokens = limits.max_batch_tokens
+        self._crowd = Crowd(limits.max_queue_passes * limits.max_batch_tokens)
         self._reuse = reuse or Reuse()
         self._patience = patience
         self._scheduler = Scheduler(limits)
@@ -71,6 +78,16 @@ class Batcher:
         finally:
             for answer in answers:  # where one failed, the others are of no use
                 answer.cancel()
+
+    def admits(self, name: str) -> bool:
+        """Whether one more interactive call of this caller would soon be answered."""
+        lane, now_s = self.lanes[Lane.INTERACTIVE], asyncio.get_running_loop().time()
+        usable = self._usable()
+        pass_s = min((b.predict_s(self._max_tokens) for b in usable), default=0.0)
+        grace_s = max(_GRACE_S, _GRACE_PASSES * pass_s)
+        num_tokens = lane.num_tokens // max(len(usable), 1)
+        own, share = lane.tokens_of(name), lane.share_of(name)
+        return self._crowd.admits(now_s, grace_s, num_tokens, own, share)
 
     def _refuse_late(self, prompts: Sequence[Prompt], caller: Caller) -> None:
         """Nothing is begun that could not end in time even on an engine with nothing else to do."""

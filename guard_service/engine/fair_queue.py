@@ -28,6 +28,7 @@ class _Share:
     weight: float
     served: float
     seen_s: float
+    num_tokens: int = 0
     # A heap on length and arrival: all age alike, so the order of two entries never changes.
     waiting: list[tuple[float, int, Entry]] = field(default_factory=list)
 
@@ -48,8 +49,18 @@ class FairQueue:
         share.seen_s = max(share.seen_s, entry.since_s)
         rank = entry.num_left + _AGEING_TOKENS_PER_S * entry.since_s
         heappush(share.waiting, (rank, entry.key, entry))
+        share.num_tokens += entry.num_left
         self.num_tokens += entry.num_left
         self.num_entries += 1
+
+    def tokens_of(self, name: str) -> int:
+        """Of what the caller has waiting."""
+        return self._shares[name].num_tokens if name in self._shares else 0
+
+    def share_of(self, name: str) -> float:
+        """The caller's part of a room that it shares with all who wait."""
+        waiting = sum(share.num_tokens > 0 for share in self._shares.values())
+        return 1 / max(waiting + (not self.tokens_of(name)), 1)
 
     def charge(self, caller: Caller, num_tokens: int) -> None:
         self._shares[caller.name].served += num_tokens / caller.weight
@@ -107,6 +118,7 @@ class FairQueue:
 
     def _pop(self, share: _Share) -> Entry:
         _, _, entry = heappop(share.waiting)
+        share.num_tokens -= entry.num_left
         self.num_tokens -= entry.num_left
         self.num_entries -= 1
         return entry

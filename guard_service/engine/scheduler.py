@@ -29,6 +29,7 @@ class BatchLimits:
     max_batch_requests: int = 64
     max_wait_ms: float = 2.0  # how long an idle engine waits for company
     min_piece_tokens: int = 128
+    max_queue_passes: int = 1  # of interactive work that waits for long, before more is refused
 
 
 @dataclass(slots=True)

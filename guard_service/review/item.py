@@ -17,7 +17,7 @@ class ReviewItem:
     reason: ReviewReason
     action: Action
     judged_role: Role
-    unsafe_score: float
+    unsafe_score: float | None  # None: not judged, and the action is the fallback
     codes: tuple[str, ...]  # flagged categories, the strongest first
     policy: str
     policy_version: str

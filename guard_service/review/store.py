@@ -56,7 +56,7 @@ review_items = Table(
     Column("reason", String(16), nullable=False),
     Column("action", String(16), nullable=False),
     Column("judged_role", String(16), nullable=False),
-    Column("unsafe_score", Float, nullable=False),
+    Column("unsafe_score", Float),
     Column("codes", Text, nullable=False),
     Column("policy", String(64), nullable=False),
     Column("policy_version", String(64), nullable=False),

@@ -53,6 +53,23 @@ class HazardCategory(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     HAZARD_CATEGORY_SEXUAL_CONTENT: _ClassVar[HazardCategory]
     HAZARD_CATEGORY_ELECTIONS: _ClassVar[HazardCategory]
     HAZARD_CATEGORY_CODE_INTERPRETER_ABUSE: _ClassVar[HazardCategory]
+
+class Judge(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JUDGE_UNSPECIFIED: _ClassVar[Judge]
+    JUDGE_LAST: _ClassVar[Judge]
+    JUDGE_ALL: _ClassVar[Judge]
+
+class TextSign(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TEXT_SIGN_UNSPECIFIED: _ClassVar[TextSign]
+    TEXT_SIGN_DELIMITER: _ClassVar[TextSign]
+    TEXT_SIGN_ROLE: _ClassVar[TextSign]
+    TEXT_SIGN_HIDDEN: _ClassVar[TextSign]
+    TEXT_SIGN_BIDI: _ClassVar[TextSign]
+    TEXT_SIGN_INVISIBLE: _ClassVar[TextSign]
+    TEXT_SIGN_LOOKALIKE: _ClassVar[TextSign]
+    TEXT_SIGN_UNSUPPORTED_LANGUAGE: _ClassVar[TextSign]
 ROLE_UNSPECIFIED: Role
 ROLE_USER: Role
 ROLE_ASSISTANT: Role
@@ -84,6 +101,17 @@ HAZARD_CATEGORY_SUICIDE_AND_SELF_HARM: HazardCategory
 HAZARD_CATEGORY_SEXUAL_CONTENT: HazardCategory
 HAZARD_CATEGORY_ELECTIONS: HazardCategory
 HAZARD_CATEGORY_CODE_INTERPRETER_ABUSE: HazardCategory
+JUDGE_UNSPECIFIED: Judge
+JUDGE_LAST: Judge
+JUDGE_ALL: Judge
+TEXT_SIGN_UNSPECIFIED: TextSign
+TEXT_SIGN_DELIMITER: TextSign
+TEXT_SIGN_ROLE: TextSign
+TEXT_SIGN_HIDDEN: TextSign
+TEXT_SIGN_BIDI: TextSign
+TEXT_SIGN_INVISIBLE: TextSign
+TEXT_SIGN_LOOKALIKE: TextSign
+TEXT_SIGN_UNSUPPORTED_LANGUAGE: TextSign
 
 class ToolCall(_message.Message):
     __slots__ = ("name", "arguments_json")
@@ -106,7 +134,7 @@ class Message(_message.Message):
     def __init__(self, role: _Optional[_Union[Role, str]] = ..., content: _Optional[str] = ..., tool_calls: _Optional[_Iterable[_Union[ToolCall, _Mapping]]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class ModerateRequest(_message.Message):
-    __slots__ = ("request_id", "messages", "policy", "on_unavailable", "labels")
+    __slots__ = ("request_id", "messages", "policy", "on_unavailable", "labels", "judge")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -119,12 +147,14 @@ class ModerateRequest(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     ON_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    JUDGE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     messages: _containers.RepeatedCompositeFieldContainer[Message]
     policy: str
     on_unavailable: OnUnavailable
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, request_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., policy: _Optional[str] = ..., on_unavailable: _Optional[_Union[OnUnavailable, str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    judge: Judge
+    def __init__(self, request_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., policy: _Optional[str] = ..., on_unavailable: _Optional[_Union[OnUnavailable, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., judge: _Optional[_Union[Judge, str]] = ...) -> None: ...
 
 class CategoryScore(_message.Message):
     __slots__ = ("category", "code", "name", "score", "flagged")
@@ -141,16 +171,20 @@ class CategoryScore(_message.Message):
     def __init__(self, category: _Optional[_Union[HazardCategory, str]] = ..., code: _Optional[str] = ..., name: _Optional[str] = ..., score: _Optional[float] = ..., flagged: bool = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("unsafe", "unsafe_score", "categories", "label_mass")
+    __slots__ = ("unsafe", "unsafe_score", "categories", "label_mass", "message", "cleaned")
     UNSAFE_FIELD_NUMBER: _ClassVar[int]
     UNSAFE_SCORE_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     LABEL_MASS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CLEANED_FIELD_NUMBER: _ClassVar[int]
     unsafe: bool
     unsafe_score: float
     categories: _containers.RepeatedCompositeFieldContainer[CategoryScore]
     label_mass: float
-    def __init__(self, unsafe: bool = ..., unsafe_score: _Optional[float] = ..., categories: _Optional[_Iterable[_Union[CategoryScore, _Mapping]]] = ..., label_mass: _Optional[float] = ...) -> None: ...
+    message: int
+    cleaned: bool
+    def __init__(self, unsafe: bool = ..., unsafe_score: _Optional[float] = ..., categories: _Optional[_Iterable[_Union[CategoryScore, _Mapping]]] = ..., label_mass: _Optional[float] = ..., message: _Optional[int] = ..., cleaned: bool = ...) -> None: ...
 
 class Coverage(_message.Message):
     __slots__ = ("judged_chars", "total_chars", "windows")
@@ -183,7 +217,7 @@ class Timings(_message.Message):
     def __init__(self, queue_ms: _Optional[float] = ..., inference_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., batch_size: _Optional[int] = ...) -> None: ...
 
 class ModerateResponse(_message.Message):
-    __slots__ = ("request_id", "action", "review", "review_item_id", "assessment", "verdict", "coverage", "usage", "timings", "policy", "policy_version", "model")
+    __slots__ = ("request_id", "action", "review", "review_item_id", "assessment", "verdict", "coverage", "usage", "timings", "policy", "policy_version", "model", "text_signs")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REVIEW_FIELD_NUMBER: _ClassVar[int]
@@ -196,6 +230,7 @@ class ModerateResponse(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_SIGNS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     action: Action
     review: bool
@@ -208,7 +243,8 @@ class ModerateResponse(_message.Message):
     policy: str
     policy_version: str
     model: str
-    def __init__(self, request_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., review: bool = ..., review_item_id: _Optional[str] = ..., assessment: _Optional[_Union[Assessment, str]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+    text_signs: _containers.RepeatedScalarFieldContainer[TextSign]
+    def __init__(self, request_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., review: bool = ..., review_item_id: _Optional[str] = ..., assessment: _Optional[_Union[Assessment, str]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., model: _Optional[str] = ..., text_signs: _Optional[_Iterable[_Union[TextSign, str]]] = ...) -> None: ...
 
 class ModerateBatchRequest(_message.Message):
     __slots__ = ("request",)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from guard_service.v1 import moderation_pb2 as guard__service_dot_v1_dot_moderation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dguard_service/v1/review.proto\x12\x10guard_service.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!guard_service/v1/moderation.proto\"\xc5\x03\n\nReviewItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06reason\x18\x04 \x01(\x0e\x32\x1e.guard_service.v1.ReviewReason\x12(\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x18.guard_service.v1.Action\x12+\n\x0bjudged_role\x18\x06 \x01(\x0e\x32\x16.guard_service.v1.Role\x12\x14\n\x0cunsafe_score\x18\x07 \x01(\x02\x12\r\n\x05\x63odes\x18\x08 \x03(\t\x12\x0e\n\x06policy\x18\t \x01(\t\x12\x16\n\x0epolicy_version\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x1b\n\x13\x63onversation_digest\x18\x0c \x01(\t\x12\x38\n\x06labels\x18\r \x03(\x0b\x32(.guard_service.v1.ReviewItem.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"?\n\x16ListReviewItemsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x17ListReviewItemsResponse\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.guard_service.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9b\x01\n\x0cReviewReason\x12\x1d\n\x19REVIEW_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REVIEW_REASON_BLOCKED\x10\x01\x12\x1b\n\x17REVIEW_REASON_UNCERTAIN\x10\x02\x12\x19\n\x15REVIEW_REASON_FLAGGED\x10\x03\x12\x19\n\x15REVIEW_REASON_SAMPLED\x10\x04\x32w\n\rReviewService\x12\x66\n\x0fListReviewItems\x12(.guard_service.v1.ListReviewItemsRequest\x1a).guard_service.v1.ListReviewItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dguard_service/v1/review.proto\x12\x10guard_service.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!guard_service/v1/moderation.proto\"\xdb\x03\n\nReviewItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06reason\x18\x04 \x01(\x0e\x32\x1e.guard_service.v1.ReviewReason\x12(\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x18.guard_service.v1.Action\x12+\n\x0bjudged_role\x18\x06 \x01(\x0e\x32\x16.guard_service.v1.Role\x12\x19\n\x0cunsafe_score\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\r\n\x05\x63odes\x18\x08 \x03(\t\x12\x0e\n\x06policy\x18\t \x01(\t\x12\x16\n\x0epolicy_version\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x1b\n\x13\x63onversation_digest\x18\x0c \x01(\t\x12\x38\n\x06labels\x18\r \x03(\x0b\x32(.guard_service.v1.ReviewItem.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_unsafe_score\"?\n\x16ListReviewItemsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x17ListReviewItemsResponse\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.guard_service.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xd7\x01\n\x0cReviewReason\x12\x1d\n\x19REVIEW_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REVIEW_REASON_BLOCKED\x10\x01\x12\x1b\n\x17REVIEW_REASON_UNCERTAIN\x10\x02\x12\x19\n\x15REVIEW_REASON_FLAGGED\x10\x03\x12\x19\n\x15REVIEW_REASON_SAMPLED\x10\x04\x12\x1b\n\x17REVIEW_REASON_TEXT_SIGN\x10\x05\x12\x1d\n\x19REVIEW_REASON_UNAVAILABLE\x10\x06\x32w\n\rReviewService\x12\x66\n\x0fListReviewItems\x12(.guard_service.v1.ListReviewItemsRequest\x1a).guard_service.v1.ListReviewItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REVIEWITEM_LABELSENTRY']._loaded_options = None
   _globals['_REVIEWITEM_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_REVIEWREASON']._serialized_start=738
-  _globals['_REVIEWREASON']._serialized_end=893
+  _globals['_REVIEWREASON']._serialized_start=760
+  _globals['_REVIEWREASON']._serialized_end=975
   _globals['_REVIEWITEM']._serialized_start=120
-  _globals['_REVIEWITEM']._serialized_end=573
-  _globals['_REVIEWITEM_LABELSENTRY']._serialized_start=528
-  _globals['_REVIEWITEM_LABELSENTRY']._serialized_end=573
-  _globals['_LISTREVIEWITEMSREQUEST']._serialized_start=575
-  _globals['_LISTREVIEWITEMSREQUEST']._serialized_end=638
-  _globals['_LISTREVIEWITEMSRESPONSE']._serialized_start=640
-  _globals['_LISTREVIEWITEMSRESPONSE']._serialized_end=735
-  _globals['_REVIEWSERVICE']._serialized_start=895
-  _globals['_REVIEWSERVICE']._serialized_end=1014
+  _globals['_REVIEWITEM']._serialized_end=595
+  _globals['_REVIEWITEM_LABELSENTRY']._serialized_start=533
+  _globals['_REVIEWITEM_LABELSENTRY']._serialized_end=578
+  _globals['_LISTREVIEWITEMSREQUEST']._serialized_start=597
+  _globals['_LISTREVIEWITEMSREQUEST']._serialized_end=660
+  _globals['_LISTREVIEWITEMSRESPONSE']._serialized_start=662
+  _globals['_LISTREVIEWITEMSRESPONSE']._serialized_end=757
+  _globals['_REVIEWSERVICE']._serialized_start=977
+  _globals['_REVIEWSERVICE']._serialized_end=1096
 # @@protoc_insertion_point(module_scope)

@@ -18,11 +18,15 @@ class ReviewReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVIEW_REASON_UNCERTAIN: _ClassVar[ReviewReason]
     REVIEW_REASON_FLAGGED: _ClassVar[ReviewReason]
     REVIEW_REASON_SAMPLED: _ClassVar[ReviewReason]
+    REVIEW_REASON_TEXT_SIGN: _ClassVar[ReviewReason]
+    REVIEW_REASON_UNAVAILABLE: _ClassVar[ReviewReason]
 REVIEW_REASON_UNSPECIFIED: ReviewReason
 REVIEW_REASON_BLOCKED: ReviewReason
 REVIEW_REASON_UNCERTAIN: ReviewReason
 REVIEW_REASON_FLAGGED: ReviewReason
 REVIEW_REASON_SAMPLED: ReviewReason
+REVIEW_REASON_TEXT_SIGN: ReviewReason
+REVIEW_REASON_UNAVAILABLE: ReviewReason
 
 class ReviewItem(_message.Message):
     __slots__ = ("id", "request_id", "created_at", "reason", "action", "judged_role", "unsafe_score", "codes", "policy", "policy_version", "model", "conversation_digest", "labels")

@@ -2,19 +2,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from conversations import policy
+from conversations import conversation, policy
 
 from guard_service.api import reply
 from guard_service.api.reply import policy_message, response_from_outcome, review_item_message
-from guard_service.conversation import Role
+from guard_service.conversation import Judge, Role
 from guard_service.decision import Decision, ReviewReason
 from guard_service.engine.window import Coverage
 from guard_service.pipeline import Assessment, Outcome, Timings, Usage
 from guard_service.policy import Action, OnUnavailable
 from guard_service.review.item import ReviewItem
+from guard_service.sign import TextSign
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 from guard_service.verdict import Reading, read_verdict
+from guard_service.view import View
 
 EXTRA = {"name": "Spoilers", "description": "Gives away the end."}
 POLICY = policy(categories={"S1": {"threshold": 0.2}, "S10": {"action": "allow"}, "S15": EXTRA})
@@ -30,6 +32,8 @@ OUTCOME = Outcome(
     usage=Usage(300, 200),
     timings=Timings(1.0, 2.0, 4.0, 8),
     review_item_id="i",
+    signs=frozenset({TextSign.LOOKALIKE, TextSign.ROLE}),
+    worst=View(conversation("a", "b"), 1, is_cleaned=True),
 )
 
 
@@ -41,6 +45,8 @@ OUTCOME = Outcome(
         (OnUnavailable, pb.OnUnavailable),
         (Role, pb.Role),
         (ReviewReason, review_pb2.ReviewReason),
+        (TextSign, pb.TextSign),
+        (Judge, pb.Judge),
     ],
 )
 def test_every_member_of_ours_has_its_name_on_the_wire_and_the_other_way_round(
@@ -58,6 +64,8 @@ def test_a_response_carries_all_of_the_outcome() -> None:
     assert (response.coverage.judged_chars, response.coverage.total_chars) == (5, 9)
     assert (response.usage.prompt_tokens, response.usage.cached_tokens) == (300, 200)
     assert response.timings.batch_size == 8
+    assert (response.verdict.message, response.verdict.cleaned) == (1, True)
+    assert response.text_signs == [pb.TEXT_SIGN_ROLE, pb.TEXT_SIGN_LOOKALIKE]
     assert (response.policy, response.policy_version, response.model) == ("test", "1", "m")
 
 

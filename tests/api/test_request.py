@@ -1,7 +1,7 @@
 import pytest
 
 from guard_service.api.request import check_from_request, page_offset, page_size, parse
-from guard_service.conversation import Limits, Role
+from guard_service.conversation import Judge, Limits, Role
 from guard_service.errors import ConversationTooLong, InvalidRequest, MalformedRequest
 from guard_service.policy import OnUnavailable
 from guard_service.v1 import moderation_pb2 as pb
@@ -45,6 +45,7 @@ def test_everything_of_a_request_arrives() -> None:
         policy="p",
         on_unavailable=pb.ON_UNAVAILABLE_BLOCK,
         labels={"a": "b"},
+        judge=pb.JUDGE_ALL,
     )
     check = check_from_request(request, LIMITS)
     assert [m.role for m in check.conversation.messages] == [
@@ -57,10 +58,12 @@ def test_everything_of_a_request_arrives() -> None:
     assert check.conversation.messages[2].tool_calls[0].arguments_json == "{}"
     assert (check.request_id, check.policy, check.labels) == ("r", "p", {"a": "b"})
     assert check.on_unavailable is OnUnavailable.BLOCK
+    assert check.judge is Judge.ALL
 
 
-def test_unspecified_means_the_policys_own_choice() -> None:
-    assert check_from_request(pb.ModerateRequest(messages=[HELLO]), LIMITS).on_unavailable is None
+def test_unspecified_means_the_policys_own_choice_and_the_last_message() -> None:
+    check = check_from_request(pb.ModerateRequest(messages=[HELLO]), LIMITS)
+    assert (check.on_unavailable, check.judge) == (None, Judge.LAST)
 
 
 def test_every_wrong_field_is_named_at_once() -> None:
@@ -72,6 +75,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
             pb.Message(role=pb.ROLE_USER, tool_calls=[pb.ToolCall(name="f")]),
         ],
         on_unavailable=42,  # type: ignore[arg-type]
+        judge=3,  # type: ignore[arg-type]
         labels={"k": "v" * 257},
     )
     assert fields(request) == {
@@ -80,6 +84,7 @@ def test_every_wrong_field_is_named_at_once() -> None:
         "messages[1].role",
         "messages[2].tool_calls",
         "on_unavailable",
+        "judge",
         "labels",
     }
 

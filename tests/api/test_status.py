@@ -6,7 +6,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from guard_service import errors
-from guard_service.api.status import DOMAIN, to_status
+from guard_service.api.status import DOMAIN, abort, to_status
 from guard_service.errors import GuardError, StartupRefused, Violation
 
 ALL = [
@@ -65,3 +65,17 @@ def test_a_bug_is_internal_and_its_text_stays_here(caplog: pytest.LogCaptureFixt
     assert secret not in status.SerializeToString().decode(errors="replace")
     assert secret not in caplog.text
     assert "test_status.py" in caplog.text  # but where it happened is logged
+
+
+async def test_overload_pushes_the_retries_of_grpc_itself_back() -> None:
+    class Context:
+        metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+        async def abort(self, _: object, __: str, metadata: tuple[tuple[str, bytes], ...]) -> None:
+            self.metadata = metadata
+
+    told = Context()
+    await abort(told, errors.Overloaded())  # type: ignore[arg-type]
+    assert ("grpc-retry-pushback-ms", "250") in told.metadata
+    await abort(told, errors.EngineUnavailable())  # type: ignore[arg-type]
+    assert len(told.metadata) == 1

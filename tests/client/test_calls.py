@@ -23,6 +23,7 @@ def test_everything_asked_reaches_the_server(guard: Any, service: ScriptedServic
         request_id="mine",
         on_unavailable=client.OnUnavailable.ERROR,
         labels={"chat": "7"},
+        judge=client.Judge.ALL,
     )
     assert result.is_allowed and not result.is_blocked
     assert service.seen == [
@@ -32,6 +33,7 @@ def test_everything_asked_reaches_the_server(guard: Any, service: ScriptedServic
             request_id="mine",
             on_unavailable=pb.ON_UNAVAILABLE_ERROR,
             labels={"chat": "7"},
+            judge=pb.JUDGE_ALL,
         )
     ]
 

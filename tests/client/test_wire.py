@@ -33,7 +33,10 @@ def test_nothing_that_the_server_tells_is_lost(name: str, wire: Any) -> None:
     assert ours == set(wire.DESCRIPTOR.fields_by_name) - {"category"}
 
 
-@pytest.mark.parametrize("name", ["Action", "Assessment", "Role", "OnUnavailable", "ReviewReason"])
+WORDS = ["Action", "Assessment", "Judge", "Role", "OnUnavailable", "ReviewReason", "TextSign"]
+
+
+@pytest.mark.parametrize("name", WORDS)
 def test_each_member_has_its_word(name: str) -> None:
     ours, wire = getattr(client, name), getattr(pb, name, None) or review_pb2.ReviewReason
     theirs = {
@@ -52,10 +55,12 @@ def test_a_moderation_is_read_whole() -> None:
         coverage=pb.Coverage(judged_chars=1, total_chars=2, windows=3),
         timings=pb.Timings(queue_ms=6, batch_size=9),
         model="tiny",
+        text_signs=[pb.TEXT_SIGN_ROLE, 99],
     )
     assert found.is_blocked and not found.is_allowed and found.review
     assert (found.coverage, found.timings.batch_size) == (client.Coverage(1, 2, 3), 9)
     assert (found.assessment, found.model) == (client.Assessment.COMPLETE, "tiny")
+    assert found.text_signs == (client.TextSign.ROLE, client.TextSign.UNKNOWN)
     assert found.verdict is not None and found.verdict.unsafe_score == 0.75
     assert [score.code for score in found.verdict.categories] == ["S1", "S2", "S3"]
     assert [score.code for score in found.verdict.flagged] == ["S2", "S1"]
@@ -104,6 +109,7 @@ def test_a_review_item_is_read_whole() -> None:
         action=pb.ACTION_BLOCK,
         judged_role=pb.ROLE_ASSISTANT,
         codes=["S1"],
+        unsafe_score=0.25,
         labels={"chat": "secret"},
     )
     item = from_wire(client.ReviewItem, wire)
@@ -111,6 +117,9 @@ def test_a_review_item_is_read_whole() -> None:
     assert (item.reason, item.action) == (client.ReviewReason.SAMPLED, client.Action.BLOCK)
     assert (item.judged_role, item.codes) == (client.Role.ASSISTANT, ("S1",))
     assert item.labels == {"chat": "secret"} and "secret" not in repr(item)
+    assert item.unsafe_score == 0.25
+    wire.ClearField("unsafe_score")  # the fallback was used
+    assert from_wire(client.ReviewItem, wire).unsafe_score is None
     wire.reason = 99  # newer than this client
     assert from_wire(client.ReviewItem, wire).reason is client.ReviewReason.UNKNOWN
     wire.action = 99

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import os
 from typing import Any
 
 import pytest
 from checkpoints import CONTROL_TOKENS, meta_model_file, meta_tokenizer
 from conversations import assistant, conversation, policy, user
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from llama_models.datatypes import RawMessage
 from llama_models.llama3.chat_format import ChatFormat
@@ -165,12 +166,15 @@ hostile = st.one_of(
 )
 
 
-@settings(max_examples=220, deadline=None)
+NUM_STRINGS = int(os.environ.get("GUARD_TEST_STRINGS", "22000"))
+
+
+@settings(max_examples=NUM_STRINGS // 100, deadline=None)
 @given(st.lists(hostile, min_size=100, max_size=100, unique=True))
-def test_twenty_thousand_hostile_strings_make_no_control_token_and_close_nothing(
+def test_hostile_strings_make_no_control_token_and_close_nothing(
     llama_tokenizer: GuardTokenizer, texts: list[str]
 ) -> None:
-    """220 examples of 100 different strings each, alternately the user's and the assistant's."""
+    """Examples of 100 different strings each, alternately the user's and the assistant's."""
     for number, text in enumerate(texts):
         judged = Conversation((user("hi"), assistant(text)) if number % 2 else (user(text),))
         ids = ids_of(llama_tokenizer, judged)
@@ -182,6 +186,21 @@ def test_twenty_thousand_hostile_strings_make_no_control_token_and_close_nothing
         inside = written.split("<BEGIN CONVERSATION>")[1].split("<END CONVERSATION>")[0]
         expected = "".join(turn.prompt_text for turn in template.turns(judged))
         assert inside == "\n\n" + expected
+
+
+@settings(max_examples=max(NUM_STRINGS // 100, 200), deadline=None)
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_a_text_that_forges_nothing_has_the_ids_of_the_published_template(
+    llama_tokenizer: GuardTokenizer, meta: ChatFormat, asked: str, answered: str
+) -> None:
+    """Without a step of ours in between: the raw texts, each in its turn."""
+    spoken = f"User: {asked.strip()}\n\nAgent: {answered.strip()}\n\n"
+    judged = conversation(user(asked), assistant(answered))
+    assume(not any(turn.signs for turn in template.turns(judged)))
+    preamble = template.preamble("Agent", policy().categories)
+    whole = preamble + spoken + template.tail("Agent")
+    reference = meta.encode_dialog_prompt([RawMessage(role="user", content=whole)])
+    assert ids_of(llama_tokenizer, judged) == reference.tokens
 
 
 @settings(max_examples=200, deadline=None)

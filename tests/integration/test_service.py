@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -12,7 +13,7 @@ from grpc_status import rpc_status
 from known import HARM, HARMLESS
 from serving import Served, serving
 
-from guard_service.client import GuardClient, InvalidRequest
+from guard_service.client import GuardClient, InvalidRequest, Judge, TextSign
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import moderation_pb2_grpc
 
@@ -44,6 +45,37 @@ def test_a_harmless_message_is_allowed_and_a_harmful_one_blocked(client: GuardCl
     assert blocked.verdict.flagged
     scores = sum(category.score for category in blocked.verdict.categories)
     assert scores == pytest.approx(blocked.verdict.unsafe_score, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("disguise", "sign"),
+    [
+        (lambda text: "\u200b".join(text), TextSign.INVISIBLE),
+        (lambda text: "hello" + "".join(chr(0xE0000 + ord(c)) for c in text), TextSign.HIDDEN),
+        (lambda text: f"\u202e{text[::-1]}", TextSign.BIDI),
+        (lambda text: text.translate({n: n + 0xFEE0 for n in range(33, 127)}), TextSign.LOOKALIKE),
+    ],
+)
+def test_a_harmful_message_in_disguise_is_blocked_and_told(
+    client: GuardClient, disguise: Callable[[str], str], sign: TextSign
+) -> None:
+    answer = client.moderate(disguise(HARM))
+    assert answer.is_blocked
+    assert answer.text_signs == (sign,)
+    assert answer.coverage.windows == 2
+
+
+def test_harm_in_an_earlier_turn_is_found_on_request(client: GuardClient) -> None:
+    messages = [
+        {"role": "user", "content": HARM},
+        {"role": "assistant", "content": "No, I will not help with that."},
+        {"role": "user", "content": HARMLESS},
+    ]
+    answer = client.moderate(messages, judge=Judge.ALL)
+    assert answer.is_blocked
+    assert answer.verdict is not None
+    assert answer.verdict.message == 0
+    assert answer.coverage.windows == 3
 
 
 def test_a_decision_that_wants_people_is_listed_once_however_often_it_is_sent(

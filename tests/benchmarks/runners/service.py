@@ -19,7 +19,8 @@ def load(work: Work) -> Peer:
     stack = ExitStack()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     flags = ("--model", work.folder, "--devices", work.device)
-    limits = {"GUARD_DTYPE": work.dtype}
+    # Its callers would rather wait than be refused.
+    limits = {"GUARD_DTYPE": work.dtype, "GUARD_MAX_QUEUE_PASSES": "1000"}
     if work.num_threads:
         limits["GUARD_NUM_THREADS"] = str(work.num_threads)
     served = stack.enter_context(serving(folder, *flags, **limits))
