@@ -69,10 +69,8 @@ async def open_guard(
     prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals(), access)
     if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
-    store, digest = (
-        prepared.store,
-        asyncio.create_task(asyncio.to_thread(prepared.checkpoint.verify)),
-    )
+    store = prepared.store
+    digest = asyncio.create_task(asyncio.to_thread(prepared.checkpoint.verify))
     engine = _pool(settings, prepared, digest, on_serving)
     reuse = Reuse(settings.reading_cache_mb * 2**20, settings.min_label_mass)
     batch_limits, patience = _batch_limits(settings), _patience(settings)
