@@ -35,7 +35,9 @@ from guard_service.review.store import ReviewStore
 from guard_service.screening.evaluation import Judged, evaluate
 from guard_service.screening.labelled import read_labelled
 from guard_service.screening.messages import read_conversation
+from guard_service.sight.logs import start_logging
 from guard_service.startup import load_policies
+from guard_service.top import top
 
 EXIT_BLOCK = 3
 
@@ -46,6 +48,7 @@ review_commands = typer.Typer(help="What waits for people.", no_args_is_help=Tru
 commands.add_typer(review_commands, name="review")
 commands.add_typer(keys_commands, name="keys")
 commands.command()(bench)
+commands.command()(top)
 
 out = Console(soft_wrap=True)
 
@@ -80,11 +83,13 @@ def serve(
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Ask nobody who they are, on any host.")
     ] = None,
+    metrics_port: Annotated[str | None, typer.Option(help="9464; 0: any free one; off.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
 ) -> None:
     """Serve over gRPC until SIGTERM."""
     read = partial(read_settings, **locals())
     settings = read()
-    show.start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     asyncio.run(service.serve(settings, read))
 
 
@@ -214,9 +219,8 @@ def list_review(
 
 def _private(**flags: Any) -> Settings:
     """Settings of a server that lives for one command: any port, nothing kept."""
-    settings = read_settings(
-        host="127.0.0.1", port=0, database_url="sqlite://", lame_duck_s=0.0, drain_s=0.0, **flags
-    )
+    flags |= {"host": "127.0.0.1", "port": 0, "metrics_port": "off", "database_url": "sqlite://"}
+    settings = read_settings(lame_duck_s=0.0, drain_s=0.0, **flags)
     return settings.model_copy(update=PRIVATE)
 
 

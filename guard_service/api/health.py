@@ -19,13 +19,13 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = frozenset(("", *services))
-        self._is_serving = self._is_stopping = False
+        self.is_serving = self._is_stopping = False
         self._changed = asyncio.Condition()
 
     async def set_serving(self, is_serving: bool) -> None:
         """Tell all who watch; after `stop` it stays NOT_SERVING."""
         async with self._changed:
-            self._is_serving = is_serving and not self._is_stopping
+            self.is_serving = is_serving and not self._is_stopping
             self._changed.notify_all()
 
     async def stop(self) -> None:
@@ -50,4 +50,4 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated
     def _status(self, service: str) -> Any:
         if service not in self._services:
             return Response.SERVICE_UNKNOWN
-        return Response.SERVING if self._is_serving else Response.NOT_SERVING
+        return Response.SERVING if self.is_serving else Response.NOT_SERVING

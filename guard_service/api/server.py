@@ -41,6 +41,11 @@ class GuardServer:
         reflection.enable_server_reflection(names, self._server)
         await self._server.start()
 
+    @property
+    def is_serving(self) -> bool:
+        """What health says."""
+        return self._health.is_serving
+
     def _open(self, address: str, access: Access) -> int:
         if access.tls is None:
             return self._server.add_insecure_port(address)

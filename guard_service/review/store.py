@@ -27,6 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
     insert,
     inspect,
     literal,
@@ -96,6 +97,10 @@ class ReviewStore:
         """Items written before `cursor`, newest first; of one tenant, or with None of all."""
         return await self._run(lambda: self._list_items(page_size, cursor, tenant))
 
+    async def num_waiting(self) -> int:
+        """How many items wait for people."""
+        return await self._run(self._num_waiting)
+
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -132,6 +137,10 @@ class ReviewStore:
         )
         with self._engine.connect() as connection:
             return str(connection.execute(statement).scalar_one())
+
+    def _num_waiting(self) -> int:
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(review_items)).scalar_one()
 
     def _list_items(self, page_size: int, cursor: int | None, tenant: str | None) -> Page:
         columns = review_items.c
