@@ -29,6 +29,9 @@ from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
 from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
+from guard_service.review.claim import Shares
+from guard_service.review.queue import ReviewQueue
+from guard_service.review.store import ReviewStore
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
 from guard_service.stop import on_hangup, stop_signal
@@ -115,7 +118,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
         )
         meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
         moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
-        await server.start(moderating, ReviewService(guard.prepared.store))
+        await server.start(moderating, _reviewing(guard.prepared.store, settings))
         try:
             yield Listening(server, guard.engine, guard.prepared, access)
         finally:
@@ -157,6 +160,11 @@ async def _until(stopping: asyncio.Event, engine: EnginePool) -> None:
         for task in (starting, stop):
             task.cancel()
         await asyncio.gather(starting, stop, return_exceptions=True)
+
+
+def _reviewing(store: ReviewStore, settings: Settings) -> ReviewService:
+    shares = Shares(settings.review_random_share, settings.review_golden_share)
+    return ReviewService(store, ReviewQueue(store, shares), settings.review_lease_s)
 
 
 def limits(settings: Settings) -> Limits:

@@ -22,6 +22,9 @@ class Route:
     languages: tuple[str, ...] = ()
 
 
+EVERYTHING = Route()
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What its holder shows to act on an item: a later claim has a larger token."""
@@ -51,3 +54,6 @@ class Shares:
 
     random: float = 0.1
     golden: float = 0.02
+
+
+USUAL = Shares()

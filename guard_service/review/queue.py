@@ -16,7 +16,16 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, insert, select
 from sqlalchemy.sql import literal
 
 from guard_service.errors import ClaimLost, NotAppealable, NotResolved, ReviewItemUnknown
-from guard_service.review.claim import Answer, Claim, Held, Reviewer, Route, Shares
+from guard_service.review.claim import (
+    EVERYTHING,
+    USUAL,
+    Answer,
+    Claim,
+    Held,
+    Reviewer,
+    Route,
+    Shares,
+)
 from guard_service.review.item import Lane
 from guard_service.review.once import Call, once
 from guard_service.review.priority import NUM_LEVELS, by_urgency
@@ -35,7 +44,7 @@ class ReviewQueue:
     def __init__(
         self,
         store: ReviewStore,
-        shares: Shares = Shares(),  # noqa: B008 - frozen
+        shares: Shares = USUAL,
         draw: Callable[[], float] = random.random,
         clock_ms: ColumnElement[int] | None = None,
     ) -> None:
@@ -45,13 +54,15 @@ class ReviewQueue:
         self._clock_ms: ColumnElement[Any] = now_ms() if clock_ms is None else clock_ms
 
     async def claim(
-        self, reviewer: Reviewer, lease_s: float, route: Route = Route(), request_id: str = ""
+        self, reviewer: Reviewer, lease_s: float, route: Route = EVERYTHING, request_id: str = ""
     ) -> Claim | None:
         """Hold the item that most needs this reviewer; None where nothing waits for them."""
         call = Call(reviewer, request_id, ("claim", *route.categories, *route.languages))
 
         def work(connection: Connection) -> Claim | None:
-            answer = once(connection, call, lambda: self._claim(connection, reviewer, lease_s, route))
+            answer = once(
+                connection, call, lambda: self._claim(connection, reviewer, lease_s, route)
+            )
             return self._held(connection, reviewer, Held(**answer)) if answer else None
 
         return await self._store.database.run(work)
@@ -195,7 +206,11 @@ class ReviewQueue:
     ) -> Any:
         """Change the held item; its row as it then is."""
         holds = update(review_items).where(*self._holds(reviewer, held))
-        row = connection.execute(holds.values(values).returning(review_items)).mappings().one_or_none()
+        row = (
+            connection.execute(holds.values(values).returning(review_items))
+            .mappings()
+            .one_or_none()
+        )
         if row is None:
             _check_known(connection, reviewer, held.item_id)
             raise ClaimLost

@@ -1,9 +1,10 @@
 """Between rows and nouns."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from sqlalchemy import RowMapping
 
 from guard_service.conversation import Role
 from guard_service.decision import ReviewReason
@@ -36,7 +37,7 @@ def row_from_item(item: ReviewItem) -> dict[str, Any]:
     }
 
 
-def item_from_row(row: Mapping[str, Any], **given: Any) -> ReviewItem:
+def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
     return ReviewItem(
         id=row["id"],
         request_id=row["request_id"],
@@ -63,7 +64,7 @@ def item_from_row(row: Mapping[str, Any], **given: Any) -> ReviewItem:
     )
 
 
-def resolution_from_row(row: Mapping[str, Any]) -> Resolution:
+def resolution_from_row(row: RowMapping) -> Resolution:
     return Resolution(
         row["look"],
         row["reviewer"],

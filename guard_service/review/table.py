@@ -1,4 +1,4 @@
-"""The tables, for SQLite and PostgreSQL alike. `migrations/` makes them; a test compares the two."""
+"""The tables, for SQLite and PostgreSQL alike. `migrations/` makes them; a test compares."""
 
 from typing import Any
 
