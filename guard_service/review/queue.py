@@ -8,12 +8,11 @@ Every act on a held item names the token of its claim, so whoever lost the lease
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, insert, select, union_all, update
-from sqlalchemy.sql import literal
+from sqlalchemy import ColumnElement, Connection, Update, insert, select, update
 
 from guard_service.errors import ClaimLost, NotAppealable, NotResolved, ReviewItemUnknown
 from guard_service.review.claim import (
@@ -28,8 +27,8 @@ from guard_service.review.claim import (
 )
 from guard_service.review.item import Lane
 from guard_service.review.once import Call, once
-from guard_service.review.priority import NUM_LEVELS, by_urgency
 from guard_service.review.row import item_from_row, utc_from_ms
+from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import now_ms, review_items, review_resolutions
 
@@ -123,48 +122,13 @@ class ReviewQueue:
     def _claim(
         self, connection: Connection, reviewer: Reviewer, lease_s: float, route: Route
     ) -> dict[str, Any] | None:
-        for lane in self._lanes():
-            free = self._free(reviewer, route, lane)
-            for level in self._levels(connection, free):
-                oldest = select(items.sequence).where(*free, items.level == level)
-                oldest = oldest.order_by(items.opened_ms, items.sequence).limit(1)
-                taken = connection.execute(oldest.with_for_update(skip_locked=True)).scalar()
-                if taken is not None:
-                    return self._take(connection, reviewer, taken, lease_s)
+        for lane in draw_lanes(self._shares, self._draw()):
+            chosen = choose(
+                connection, free_for(reviewer, route, lane, self._clock_ms), self._clock_ms
+            )
+            if chosen is not None:
+                return self._take(connection, reviewer, chosen, lease_s)
         return None
-
-    def _lanes(self) -> Sequence[Lane]:
-        """The drawn lane first. Golden items are no work: without a draw they are not given."""
-        drawn = self._draw()
-        if drawn < self._shares.golden:
-            return Lane.GOLDEN, Lane.RANKED, Lane.RANDOM
-        if drawn < self._shares.golden + self._shares.random:
-            return Lane.RANDOM, Lane.RANKED
-        return Lane.RANKED, Lane.RANDOM
-
-    def _free(self, reviewer: Reviewer, route: Route, lane: Lane) -> list[ColumnElement[bool]]:
-        """What holds for the items that this reviewer may be given."""
-        looks = review_resolutions.c
-        is_theirs = (looks.item_id == items.id) & (looks.reviewer == reviewer.name)
-        free = [
-            items.lane == lane.value,
-            items.lease_until_ms <= self._clock_ms,
-            ~select(looks.look).where(is_theirs).exists(),
-        ]
-        if reviewer.tenant is not None:
-            free.append(items.tenant == reviewer.tenant)
-        if route.categories:
-            free.append(items.category.in_(route.categories))
-        if route.languages:
-            free.append(items.language.in_(route.languages))
-        return free
-
-    def _levels(self, connection: Connection, free: list[ColumnElement[bool]]) -> list[int]:
-        """Levels with free items, the most urgent first; each is one probe of the index."""
-        oldest = [_oldest(free, level) for level in range(NUM_LEVELS)]
-        rows = connection.execute(union_all(*oldest)).all()
-        now = int(connection.execute(select(self._clock_ms)).scalar_one())
-        return by_urgency({level: ms for level, ms in rows if ms is not None}, now)
 
     def _take(
         self, connection: Connection, reviewer: Reviewer, sequence: int, lease_s: float
@@ -253,12 +217,6 @@ class ReviewQueue:
         if connection.execute(again).rowcount == 0:
             _check_known(connection, reviewer, item_id)
             raise NotAppealable
-
-
-def _oldest(free: list[ColumnElement[bool]], level: int) -> Select[Any]:
-    oldest = select(items.opened_ms).where(*free, items.level == level)
-    oldest = oldest.order_by(items.opened_ms).limit(1)
-    return select(literal(level), oldest.scalar_subquery())
 
 
 def _of(reviewer: Reviewer, item_id: str) -> Update:
