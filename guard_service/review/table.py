@@ -97,6 +97,7 @@ review_items = Table(
     # A request sent again finds its item; an id that a caller reuses for another text does not.
     UniqueConstraint("tenant", "request_id", "conversation_digest"),
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
+    Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
     sqlite_autoincrement=True,
 )
 

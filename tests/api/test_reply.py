@@ -52,7 +52,7 @@ OUTCOME = Outcome(
 def test_every_member_of_ours_has_its_name_on_the_wire_and_the_other_way_round(
     ours: type, theirs: object
 ) -> None:
-    names = {reply._wire(member) for member in ours}  # type: ignore[attr-defined]
+    names = {reply.wire_name(member) for member in ours}
     assert names == {n for n in theirs.keys() if not n.endswith("UNSPECIFIED")}  # type: ignore[attr-defined]  # noqa: SIM118
 
 

@@ -11,9 +11,10 @@ def upgrade() -> None:
     for column in _columns():
         op.add_column("review_items", column)
     _place_older_items()
-    op.create_index(
-        "review_items_waiting", "review_items", ["tenant", "lane", "level", "opened_ms"]
-    )
+    waiting = ["tenant", "lane", "level", "opened_ms"]
+    op.create_index("review_items_waiting", "review_items", waiting)
+    waiting.insert(2, "category")
+    op.create_index("review_items_routed", "review_items", waiting)
     op.create_table(
         "review_resolutions",
         sa.Column("item_id", sa.String(32), sa.ForeignKey("review_items.id"), primary_key=True),
