@@ -46,8 +46,8 @@ class Database:
         await self.run(self._migrate)
 
     async def stop(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._threads, self.engine.dispose)
-        self._threads.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)  # work whose caller left still ends
+        await asyncio.to_thread(self.engine.dispose)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in a transaction that is on disk when this returns.

@@ -148,9 +148,7 @@ async def test_a_database_of_before_there_were_tenants_keeps_its_items(tmp_path:
         await store.start()
         await store.add(item(number))
         stored = [each.request_id for each in (await store.list_items(10)).items]
-        claim = await ReviewQueue(store, draw=lambda: 0.9).claim(Reviewer("ann", None), 60)
-        assert claim is not None
-        assert claim.item.place.category == "S1" or number == 3
+        assert (await store.get(item(1).id)).item.place.category == "S1"
         await store.stop()
     assert stored == ["request-3", "request-2", "request-1"]
 
