@@ -4,8 +4,13 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SUPPLY := build/supply/.installed
+COMPILE := build/supply/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-config --constraint .ci/constraints.txt --custom-compile-command 'make lock'
+# What `make sbom` takes for torch; where PyPI's build is meant: --require-hashes -r deploy/locks/torch-cuda.txt
+TORCH ?= -c .ci/constraints.txt torch
 
-.PHONY: help install demo test check format serve bench bench-gpu torture test-gpu protos wheel clean
+.PHONY: help install demo test check format serve bench bench-gpu torture test-gpu protos wheel lock sbom clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,7 +20,7 @@ install: $(INSTALLED) ## Make .venv with everything in it
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[serve,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[serve,telemetry,dev]'
 	@touch $@
 
 demo: install ## Start the service and watch it work: before, after, a log, the review queue
@@ -43,6 +48,25 @@ protos: install ## Generate guard_service/v1 from protos/
 
 wheel: install ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
+
+$(SUPPLY): .ci/supply.txt
+	$(PYTHON) -m venv build/supply
+	build/supply/bin/pip install --quiet --disable-pip-version-check -r .ci/supply.txt
+	@touch $@
+
+lock: $(SUPPLY) ## Resolve what is deployed into deploy/locks, with the hash of every file
+	$(COMPILE) pyproject.toml --extra serve --extra telemetry --excludes .ci/not-locked.txt -o deploy/locks/serve.txt
+	$(COMPILE) .ci/not-locked.txt -o deploy/locks/torch-cuda.txt
+
+sbom: $(SUPPLY) ## Install from the locks into build/served, and write dist/sbom.cdx.json of it
+	$(PYTHON) -m venv --clear build/served
+	build/served/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	build/served/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r deploy/locks/serve.txt
+	build/served/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	build/served/bin/pip check --disable-pip-version-check
+	build/served/bin/pip uninstall --quiet --yes pip
+	mkdir -p dist
+	build/supply/bin/cyclonedx-py environment --pyproject pyproject.toml -o dist/sbom.cdx.json build/served/bin/python
 
 bench: install ## Measure guard-tiny here, in turn with what a user would pick instead
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.peers --rows models/guard-tiny/contrast_test.jsonl

@@ -11,13 +11,12 @@ from guard_service.access.access import Access
 from guard_service.api.admission import Door
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
-from guard_service.api.review import ReviewService
+from guard_service.api.review import reviewing
 from guard_service.api.server import GuardServer
 from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.canary import check_canaries
-from guard_service.engine.checkpoint import Checkpoint
 from guard_service.engine.machine import find_devices
 from guard_service.engine.message import Engine, Load
 from guard_service.engine.pool import EnginePool
@@ -29,9 +28,11 @@ from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
 from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
-from guard_service.review.claim import Shares
-from guard_service.review.queue import ReviewQueue
-from guard_service.review.store import ReviewStore
+from guard_service.sight.endpoint import Endpoint
+from guard_service.sight.gauges import Sources
+from guard_service.sight.logs import report_loop_error
+from guard_service.sight.observed import ObservedFeed, ObservedReader, observed
+from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
 from guard_service.stop import on_hangup, stop_signal
@@ -68,7 +69,8 @@ async def open_guard(
     prepared = await asyncio.to_thread(prepare, settings, refusals or Refusals(), access)
     if prepared.checkpoint.is_development:
         log.warning(_DEVELOPMENT_NOTICE, extra={"action": "development_model"})
-    store, digest = prepared.store, asyncio.create_task(_verify(prepared.checkpoint))
+    store = prepared.store
+    digest = asyncio.create_task(asyncio.to_thread(prepared.checkpoint.verify))
     engine = _pool(settings, prepared, digest, on_serving)
     reuse = Reuse(settings.reading_cache_mb * 2**20, settings.min_label_mass)
     batch_limits, patience = _batch_limits(settings), _patience(settings)
@@ -91,6 +93,7 @@ class Listening:
     server: GuardServer
     engine: EnginePool
     prepared: Prepared
+    metrics_port: int | None
     access: Access
 
     @property
@@ -108,29 +111,32 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     address, refusals = f"{settings.host}:{settings.port}", Refusals()
     access = refusals.attempt(lambda: Access(settings))
     server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
+    endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
     on_serving = server.set_serving if server else _ignore
     limiter = refusals.attempt(lambda: open_limiter(settings))
     async with open_guard(settings, on_serving, refusals, access) as guard:
-        assert server and access and limiter, "This is a bug: a refusal was lost."
+        assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(
             settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
         )
         meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
         moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
-        await server.start(moderating, _reviewing(guard.prepared.store, settings))
-        try:
-            yield Listening(server, guard.engine, guard.prepared, access)
-        finally:
-            await server.stop(settings.lame_duck_s, settings.drain_s)
-            await limiter.close()
+        await server.start(moderating, reviewing(guard.prepared.store, settings))
+        async with endpoint.serving(_sources(server, guard)):
+            try:
+                yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
+            finally:
+                await server.stop(settings.lame_duck_s, settings.drain_s)
+                await limiter.close()
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; SIGHUP takes over what `read` then gives."""
     stopping, loop = stop_signal(), asyncio.get_running_loop()
     on_hangup(lambda: None)  # until there is something to read again
-    with LoopWatch(loop, settings.max_stall_s):
+    loop.set_exception_handler(report_loop_error)
+    with LoopWatch(loop, settings.max_stall_s), tracing():
         await _serve(settings, read, stopping)
 
 
@@ -140,6 +146,7 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         reloader = Reloader(settings, read, prepared.policies, prepared.tokenizer, access)
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
+        where["metrics_port"] = listening.metrics_port or "off"
         log.info("listening", extra={"action": "listening", **where})
         if access.is_open:
             log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})
@@ -162,11 +169,6 @@ async def _until(stopping: asyncio.Event, engine: EnginePool) -> None:
         await asyncio.gather(starting, stop, return_exceptions=True)
 
 
-def _reviewing(store: ReviewStore, settings: Settings) -> ReviewService:
-    shares = Shares(settings.review_random_share, settings.review_golden_share)
-    return ReviewService(store, ReviewQueue(store, shares), settings.review_lease_s)
-
-
 def limits(settings: Settings) -> Limits:
     return Limits(settings.max_messages, settings.max_conversation_bytes)
 
@@ -187,15 +189,11 @@ def _patience(settings: Settings) -> Patience:
     )
 
 
-async def _verify(checkpoint: Checkpoint) -> str:
-    return await asyncio.to_thread(checkpoint.verify)
-
-
 def _pipeline(settings: Settings, prepared: Prepared, batcher: Batcher) -> Pipeline:
     return Pipeline(
         tokenizer=prepared.tokenizer,
-        reader=batcher,
-        feed=prepared.store,
+        reader=ObservedReader(batcher),
+        feed=ObservedFeed(prepared.store),
         policies=prepared.policies,
         default_policy=settings.default_policy,
         limits=limits(settings),
@@ -225,9 +223,15 @@ def _pool(
 
     def supervise(device: str, report: OnServing) -> Supervisor:
         load = Load(checkpoint.folder, device, settings.dtype, settings.num_threads)
-        return Supervisor(partial(EngineProcess.start, load), check, report, patience)
+        start = observed(partial(EngineProcess.start, load), settings.max_batch_tokens)
+        return Supervisor(start, check, report, patience)
 
     return EnginePool(devices, supervise, on_serving)
+
+
+def _sources(server: GuardServer, guard: Guard) -> Sources:
+    lanes, backlog = guard.batcher.lanes, guard.prepared.store
+    return Sources(lambda: server.is_serving, lambda: len(guard.engine.engines), lanes, backlog)
 
 
 def _server_info(guard: Guard, settings: Settings) -> ServerInfo:

@@ -33,7 +33,9 @@ from guard_service.review_command import review_commands
 from guard_service.screening.evaluation import Judged, evaluate
 from guard_service.screening.labelled import read_labelled
 from guard_service.screening.messages import read_conversation
+from guard_service.sight.logs import start_logging
 from guard_service.startup import load_policies
+from guard_service.top import top
 
 EXIT_BLOCK = 3
 
@@ -43,6 +45,7 @@ commands = typer.Typer(
 commands.add_typer(review_commands, name="review")
 commands.add_typer(keys_commands, name="keys")
 commands.command()(bench)
+commands.command()(top)
 
 out = Console(soft_wrap=True)
 
@@ -77,11 +80,13 @@ def serve(
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Ask nobody who they are, on any host.")
     ] = None,
+    metrics_port: Annotated[str | None, typer.Option(help="9464; 0: any free one; off.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
 ) -> None:
     """Serve over gRPC until SIGTERM."""
     read = partial(read_settings, **locals())
     settings = read()
-    show.start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     asyncio.run(service.serve(settings, read))
 
 
@@ -193,9 +198,8 @@ def doctor(
 
 def _private(**flags: Any) -> Settings:
     """Settings of a server that lives for one command: any port, nothing kept."""
-    settings = read_settings(
-        host="127.0.0.1", port=0, database_url="sqlite://", lame_duck_s=0.0, drain_s=0.0, **flags
-    )
+    flags |= {"host": "127.0.0.1", "port": 0, "metrics_port": "off", "database_url": "sqlite://"}
+    settings = read_settings(lame_duck_s=0.0, drain_s=0.0, **flags)
     return settings.model_copy(update=PRIVATE)
 
 

@@ -23,6 +23,7 @@ Positive = Annotated[int, Field(gt=0)]
 Limited = Annotated[int, Field(ge=0)]
 PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prompt
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
 Limit = Annotated[float, Field(gt=0, le=86400)]
 # Asymmetric alone: what verifies a token must not be able to sign one.
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
@@ -37,7 +38,8 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 50051  # 0: any free one
+    port: Port = 50051
+    metrics_port: Port | Literal["off"] = 9464  # on the same host: /metrics, /healthz, /readyz
 
     access_file: Path | None = None  # API keys and certificates; see docs/operations.md
     jwks: str = ""  # a file, or an https URL: tokens signed with its keys are accepted
@@ -97,6 +99,7 @@ class Settings(BaseSettings):
     drain_s: Seconds = 10.0  # for what is in flight, after that
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "text", "json"] = "auto"  # text on a terminal, else json
 
     @classmethod
     def settings_customise_sources(

@@ -64,7 +64,7 @@ def examine(settings: Settings, machine: Machine | None = None) -> list[Finding]
         if device.level is not Level.FAIL:
             findings.append(_guarded("memory", partial(_check_memory, settings, machine)))
     findings += [_guarded("access", partial(_check_access, settings))]
-    return [*findings, _check_database(settings), _check_port(settings)]
+    return [*findings, _check_database(settings), _check_ports(settings)]
 
 
 def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
@@ -193,8 +193,16 @@ def _check_database(settings: Settings) -> Finding:
     return _ok("database", "review items can be written")
 
 
-def _check_port(settings: Settings) -> Finding:
-    host, port = settings.host, settings.port
+def _check_ports(settings: Settings) -> Finding:
+    for name in ("port", "metrics_port"):
+        if (port := getattr(settings, name)) != "off" and (problem := _taken(settings.host, port)):
+            advice = f"is guard serve running already? else change GUARD_{name.upper()}"
+            return _fail("port", f"{settings.host}:{port}: {problem}", advice)
+    return _ok("port", f"{settings.host}:{settings.port} is free, and so is that for metrics")
+
+
+def _taken(host: str, port: int) -> str | None:
+    """Why nobody can listen there, or None."""
     try:
         family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
@@ -202,6 +210,5 @@ def _check_port(settings: Settings) -> Finding:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
     except OSError as error:
-        problem = f"{host}:{port}: {error.strerror}"
-        return _fail("port", problem, "is guard serve running already? else change GUARD_PORT")
-    return _ok("port", f"{host}:{port} is free")
+        return error.strerror
+    return None

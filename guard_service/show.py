@@ -1,6 +1,5 @@
-"""How results look on a terminal, and how log lines look. Text of users is never among them."""
+"""How results look on a terminal. Text of users is never among them."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
@@ -15,22 +14,6 @@ from guard_service.doctor import Finding, Level
 from guard_service.screening.evaluation import Evaluation
 
 _LEVELS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
-_PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-class _Formatter(logging.Formatter):
-    """The message for people, then what was given as `extra` for machines."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        extra = {k: v for k, v in vars(record).items() if k not in _PLAIN}
-        fields = "".join(f" {key}={value}" for key, value in extra.items())
-        return super().format(record) + fields
-
-
-def start_logging(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
 
 
 def moderation(out: Console, result: Moderation) -> None:

@@ -41,8 +41,10 @@ class Signer:
         return {**public, "kid": self.kid, "alg": "ES256", "use": "sig"}
 
     def token(self, *, kid: str | None = None, **claims: Any) -> str:
-        now = time.time()
-        given = {"iss": ISSUER, "aud": AUDIENCE, "sub": "svc|1", "tenant": "acme", "exp": now + 60}
+        given: dict[str, Any] = {"iss": ISSUER, "aud": AUDIENCE, "sub": "svc|1", "tenant": "acme"}
+        given["exp"] = (
+            time.time() + 4 * 3600
+        )  # outlives a test run: some are made while it collects
         left = {name: value for name, value in (given | claims).items() if value is not None}
         return jwt.encode(left, self.key, "ES256", headers={"kid": kid or self.kid})
 

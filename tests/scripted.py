@@ -61,10 +61,11 @@ class ScriptedEngine:
         readings = tuple(self._read(p) for p in prompts)
         return self._spoil(BatchRead(keys, readings, duration_s * 1000 or 1.0))
 
-    async def ping(self, limit_s: float) -> None:
+    async def ping(self, limit_s: float) -> int:
         if self.is_silent:
             await asyncio.sleep(limit_s)
             raise TimeoutError
+        return 1024
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

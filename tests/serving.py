@@ -18,6 +18,7 @@ from guard_service.client import GuardClient, Tls
 class Served:
     process: "subprocess.Popen[str]"
     target: str
+    metrics: str
     folder: Path
     log: list[str]
 
@@ -41,10 +42,11 @@ def until_logged(served: Served, action: str) -> str:
 
 @contextmanager
 def serving(
-    folder: Path, *flags: str, tls: Tls | bool = False, **environment: str
+    folder: Path, *flags: str, tls: Tls | bool = False, log_format: str = "text", **environment: str
 ) -> Iterator[Served]:
     """`guard serve` on a free port, ready to answer; its log is kept for the test to read."""
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0", *flags]
+    command += ["--metrics-port", "0", "--log-format", log_format]
     command += ["--database-url", f"sqlite:///{folder / 'guard.db'}"]
     environment = os.environ | environment
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -53,7 +55,7 @@ def serving(
     try:
         for line in process.stderr:
             log.append(line)
-            if found := re.search(r"port=(\d+)", line):
+            if found := re.search(r"\bport\W+(\d+).*metrics_port\W+(\d+)", line):
                 break
         else:
             raise AssertionError(f"the server did not start: {log}")
@@ -62,7 +64,7 @@ def serving(
         target = f"localhost:{found[1]}" if tls else f"127.0.0.1:{found[1]}"
         with GuardClient(target, tls=tls) as client:
             client.wait_until_ready(60)
-        yield Served(process, target, folder, log)
+        yield Served(process, target, f"http://127.0.0.1:{found[2]}", folder, log)
     finally:
         process.terminate()
         process.wait(30)

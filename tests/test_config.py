@@ -52,3 +52,13 @@ def test_settings_cannot_be_changed() -> None:
 def test_variables_of_the_tests_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUARD_TEST_REQUIRE_SERVICES", "1")
     assert read_settings().port == 50051
+
+
+def test_metrics_have_a_port_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().metrics_port == 9464
+    monkeypatch.setenv("GUARD_METRICS_PORT", "off")
+    assert read_settings().metrics_port == "off"
+    assert read_settings(metrics_port="0").metrics_port == 0
+    for wrong in ("on", "70000", "-1"):
+        with pytest.raises(SettingsInvalid, match="metrics_port"):
+            read_settings(metrics_port=wrong)

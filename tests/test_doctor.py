@@ -201,6 +201,7 @@ def test_a_port_is_free_until_someone_listens(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert found(settings, CPU, port=port)["port"].level is Level.FAIL
+        assert found(settings, CPU, metrics_port=port)["port"].level is Level.FAIL
     assert found(settings, CPU, port=port)["port"].level is Level.OK
     assert found(settings, CPU, host="192.0.2.1")["port"].level is Level.FAIL
 

@@ -1,4 +1,3 @@
-import logging
 from io import StringIO
 
 from rich.console import Console
@@ -58,8 +57,3 @@ def test_without_a_verdict_it_says_so() -> None:
     text = shown(moderation(None, Action.ALLOW, Assessment.UNAVAILABLE))
     assert "ALLOW" in text
     assert "no verdict" in text
-
-
-def test_a_log_line_ends_with_what_was_given_for_machines() -> None:
-    record = logging.makeLogRecord({"msg": "engine died", "action": "engine_died", "exit_code": -9})
-    assert show._Formatter().format(record) == "engine died action=engine_died exit_code=-9"

@@ -56,6 +56,7 @@ def serving(folder: Path) -> Iterator[str]:
     """A server on a free port, with its database in `folder`; drained at the end."""
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0"]
     command += ["--database-url", f"sqlite:///{folder / 'guard.db'}"]
+    command += ["--metrics-port", "off", "--log-format", "text"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:

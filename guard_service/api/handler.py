@@ -18,6 +18,7 @@ from guard_service.access.principal import Principal
 from guard_service.api.gate import current_principal
 from guard_service.api.request import parse
 from guard_service.api.status import abort
+from guard_service.sight.journey import watch_call
 
 Request = TypeVar("Request", bound=Message)
 Write = Callable[[Message], Awaitable[None]]
@@ -42,21 +43,26 @@ class Call:
 def unary(
     kind: type[Request], method: Callable[[Request, Call], Awaitable[Message]]
 ) -> "grpc.RpcMethodHandler[bytes, Message]":
+    name = _name(kind)
+
     async def handle(payload: bytes, context: Context) -> Message | None:
-        try:
-            call = replace(_call(context), num_bytes=len(payload))
-            return await method(parse(kind, payload), call)
-        except Exception as error:
-            await abort(context, error)
-            return None
+        with watch_call(name, context.invocation_metadata()):
+            try:
+                call = replace(_call(context), num_bytes=len(payload))
+                return await method(parse(kind, payload), call)
+            except Exception as error:
+                await abort(context, error)
+                return None
 
     return grpc.unary_unary_rpc_method_handler(handle, None, _serialize)
 
 
 def stream(
-    method: Callable[[AsyncIterator[bytes], Write, Call], Awaitable[None]],
+    kind: type[Message], method: Callable[[AsyncIterator[bytes], Write, Call], Awaitable[None]]
 ) -> "grpc.RpcMethodHandler[bytes, Message]":
     """`method` gets unparsed requests, so that a bad one can be answered alone, and a `write`."""
+
+    name = _name(kind)
 
     async def handle(payloads: AsyncIterator[bytes], context: Context) -> None:
         async def write(message: Message) -> None:
@@ -64,14 +70,20 @@ def stream(
             with suppress(Exception):
                 await context.write(message)
 
-        try:
-            await method(payloads, write, _call(context))
-        except ExceptionGroup as group:  # of a stream's tasks, which answer their own errors
-            await abort(context, group.exceptions[0])
-        except Exception as error:
-            await abort(context, error)
+        with watch_call(name, context.invocation_metadata()):
+            try:
+                await method(payloads, write, _call(context))
+            except ExceptionGroup as group:  # of a stream's tasks, which answer their own errors
+                await abort(context, group.exceptions[0])
+            except Exception as error:
+                await abort(context, error)
 
     return grpc.stream_stream_rpc_method_handler(handle, None, _serialize)
+
+
+def _name(kind: type[Message]) -> str:
+    """The method's, which its request is named for."""
+    return kind.DESCRIPTOR.name.removesuffix("Request")
 
 
 def _call(context: Context) -> Call:

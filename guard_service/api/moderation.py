@@ -22,6 +22,8 @@ from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
 from guard_service.quota.meter import Meter
+from guard_service.sight.journey import watch_item
+from guard_service.sight.observed import answered, received
 from guard_service.v1 import moderation_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ModerationService"].full_name
@@ -41,7 +43,7 @@ class ModerationService:
     def handlers(self) -> grpc.GenericRpcHandler:
         methods = {
             "Moderate": handler.unary(pb.ModerateRequest, self.moderate),
-            "ModerateBatch": handler.stream(self.moderate_batch),
+            "ModerateBatch": handler.stream(pb.ModerateBatchRequest, self.moderate_batch),
             "ListPolicies": handler.unary(pb.ListPoliciesRequest, self.list_policies),
             "GetServerInfo": handler.unary(pb.GetServerInfoRequest, self.get_server_info),
         }
@@ -68,7 +70,8 @@ class ModerationService:
 
         async def answer(index: int, payload: bytes) -> None:
             try:
-                response = await self._answer_item(index, payload, call)
+                with watch_item():
+                    response = await self._answer_item(index, payload, call)
                 async with writing:
                     await write(response)
             finally:
@@ -102,6 +105,8 @@ class ModerationService:
     async def _moderate(
         self, request: pb.ModerateRequest, call: Call, lane: Lane
     ) -> pb.ModerateResponse:
+        request.request_id = request.request_id or uuid.uuid4().hex
+        received(request.request_id)
         call.principal.check_policy(request.policy or self.pipeline.default_policy)
         async with self.meter.charge(call.share, request.ByteSize()) as settle:
             check = replace(
@@ -112,6 +117,7 @@ class ModerationService:
             )
             outcome = await self.pipeline.moderate(check)
             await settle(outcome.usage.prompt_tokens)  # 0 where a fallback answers
+            answered(check, outcome)
             return response_from_outcome(outcome)
 
     async def _answer_item(

@@ -17,7 +17,8 @@ from guard_service.api.review_request import (
     route_from_request,
     tenant_of,
 )
-from guard_service.review.claim import Reviewer
+from guard_service.config import Settings
+from guard_service.review.claim import Reviewer, Shares
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 from guard_service.v1 import review_pb2 as pb
@@ -107,3 +108,8 @@ class ReviewService:
         reviewer = Reviewer(call.principal.name, tenant_of(call.principal))
         await self.queue.mark_golden(reviewer, item_id_of(request.item_id, "item_id"))
         return pb.MarkGoldenItemResponse()
+
+
+def reviewing(store: ReviewStore, settings: Settings) -> ReviewService:
+    shares = Shares(settings.review_random_share, settings.review_golden_share)
+    return ReviewService(store, ReviewQueue(store, shares), settings.review_lease_s)

@@ -25,6 +25,8 @@ class GuardServer:
     def __init__(self, address: str, limits: Limits, access: Access) -> None:
         self._server = grpc.aio.server(interceptors=[Gate(access)], options=_options(limits))
         self._health = health.aio.HealthServicer()
+        self._is_stopping = False
+        self._has_engine = False
         try:
             self.port = self._open(address, access)
         except RuntimeError:
@@ -40,6 +42,11 @@ class GuardServer:
         reflection.enable_server_reflection(names, self._server)
         await self._server.start()
 
+    @property
+    def is_serving(self) -> bool:
+        """What health says."""
+        return self._has_engine and not self._is_stopping
+
     def _open(self, address: str, access: Access) -> int:
         if access.tls is None:
             return self._server.add_insecure_port(address)
@@ -47,6 +54,7 @@ class GuardServer:
         return self._server.add_secure_port(address, credentials)
 
     async def set_serving(self, is_serving: bool) -> None:
+        self._has_engine = is_serving
         response = health_pb2.HealthCheckResponse
         status = response.SERVING if is_serving else response.NOT_SERVING
         for name in ("", *SERVICES):
@@ -54,6 +62,7 @@ class GuardServer:
 
     async def stop(self, lame_duck_s: float, drain_s: float) -> None:
         """NOT_SERVING first, then a moment for balancers to see it, so that no call is lost."""
+        self._is_stopping = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(lame_duck_s)
         await self._server.stop(drain_s)

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from guard_service import errors
+from guard_service.sight import journey, metrics
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +38,22 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.ReadingRejected, grpc.StatusCode.INTERNAL, "READING_REJECTED"),
 )
 
+# Counted from 0 on, for the alerts.
+for _reason in (*(reason for *_, reason in _TABLE), "INTERNAL"):
+    metrics.REFUSALS.labels(_reason)
+
 
 def to_status(error: Exception) -> status_pb2.Status:
     """The status that a caller sees; the text of an error that is not ours stays here."""
     for kind, code, reason in _TABLE:
         if isinstance(error, kind):
+            journey.refused(code.name, reason)
             return _status(code, reason, str(error), *_details(error))
     # Frames and type alone: the error's own text may quote what a user wrote.
     frames = "".join(traceback.format_tb(error.__traceback__))
     extra = {"action": "internal_error", "error": type(error).__name__}
     log.error("internal error\n%s", frames, extra=extra)
+    journey.refused("INTERNAL", "INTERNAL")
     return _status(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error")
 
 

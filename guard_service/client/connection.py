@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from guard_service.client.errors import refusal
+from guard_service.client.trace import trace_metadata
 
 # A token, or what gives the one to send now: called for each call, and so to be quick.
 Token: TypeAlias = str | Callable[[], str]
@@ -68,9 +69,10 @@ class Connection:
         return ours | dict(self.options or {})
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What proves who we are in the next call."""
+        """What the next call carries: the caller's trace, and what proves who we are."""
         secret = self.api_key or (self.token() if callable(self.token) else self.token)
-        return (("authorization", f"Bearer {secret}"),) if secret else ()
+        proof = (("authorization", f"Bearer {secret}"),) if secret else ()
+        return (*trace_metadata(), *proof)
 
 
 def _content(file: PemFile | None) -> bytes | None:

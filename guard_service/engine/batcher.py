@@ -7,12 +7,13 @@ before the model sees them.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from guard_service.engine.backlog import Backlog
 from guard_service.engine.crowd import Crowd
 from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry, Lane
+from guard_service.engine.fair_queue import FairQueue
 from guard_service.engine.message import BatchRead, Engine
 from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
@@ -49,6 +50,11 @@ class Batcher:
         self._run_task: asyncio.Task[None] | None = None
         self._passes: dict[asyncio.Task[None], Pass] = {}
 
+    @property
+    def lanes(self) -> Mapping[Lane, FairQueue]:
+        """What waits for an engine."""
+        return self._scheduler.lanes
+
     def start(self) -> None:
         self._run_task = asyncio.create_task(self._run())
 
@@ -75,7 +81,7 @@ class Batcher:
 
     def admits(self, name: str) -> bool:
         """Whether one more interactive call of this caller would soon be answered."""
-        lane, now_s = self._scheduler.lane(Lane.INTERACTIVE), asyncio.get_running_loop().time()
+        lane, now_s = self.lanes[Lane.INTERACTIVE], asyncio.get_running_loop().time()
         usable = self._usable()
         pass_s = min((b.predict_s(self._max_tokens) for b in usable), default=0.0)
         grace_s = max(_GRACE_S, _GRACE_PASSES * pass_s)

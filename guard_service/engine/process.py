@@ -69,11 +69,12 @@ class EngineProcess:
             raise EngineUnavailable("the engine answered out of turn")
         return answer
 
-    async def ping(self, limit_s: float) -> None:
-        """TimeoutError if the process is silent so long although all before is answered."""
+    async def ping(self, limit_s: float) -> int:
+        """Bytes of memory it holds; TimeoutError if silent so long although all is answered."""
         self._writer.write(frame(Batch(())))
         async with self._turn:
-            await within(limit_s, _receive(self._reader, self._writer))
+            answer = await within(limit_s, _receive(self._reader, self._writer))
+        return answer.num_bytes if isinstance(answer, BatchRead) else 0
 
     async def wait_dead(self) -> int:
         """Wait until the process has ended; its exit code."""

@@ -58,7 +58,7 @@ class Pass:
 class Scheduler:
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
-        self._lanes = {lane: FairQueue() for lane in Lane}
+        self.lanes = {lane: FairQueue() for lane in Lane}
         # By engine: prompts that it holds in part, and keys that it may forget.
         self._cut: defaultdict[int | None, set[Entry]] = defaultdict(set)
         self._forgotten: defaultdict[int | None, list[int]] = defaultdict(list)
@@ -67,26 +67,23 @@ class Scheduler:
 
     @property
     def num_waiting(self) -> int:
-        return sum(lane.num_entries for lane in self._lanes.values())
-
-    def lane(self, lane: Lane) -> FairQueue:
-        return self._lanes[lane]
+        return sum(lane.num_entries for lane in self.lanes.values())
 
     @property
     def is_full(self) -> bool:
         """Whether company could no longer make the next pass larger."""
-        num_tokens = sum(lane.num_tokens for lane in self._lanes.values())
+        num_tokens = sum(lane.num_tokens for lane in self.lanes.values())
         has_tokens = num_tokens >= self._limits.max_batch_tokens
         return has_tokens or self.num_waiting >= self._limits.max_batch_requests
 
     def push(self, entry: Entry) -> None:
         if entry.caller.lane is Lane.INTERACTIVE:
             self._interactive_s = max(self._interactive_s, entry.since_s)
-        self._lanes[entry.caller.lane].push(entry)
+        self.lanes[entry.caller.lane].push(entry)
 
     def next_pass(self, engine: int, start_s: float, predict_s: PredictSeconds) -> Pass:
         """Take what the engine is to do from `start_s` on."""
-        interactive, bulk = self._lanes[Lane.INTERACTIVE], self._lanes[Lane.BULK]
+        interactive, bulk = self.lanes[Lane.INTERACTIVE], self.lanes[Lane.BULK]
         room, credit = self._limits.max_batch_tokens, self._credit_room() if bulk.num_entries else 0
         formed = Pass(engine, start_s, predict_s)
         formed.expect(min(room, interactive.num_tokens + credit))
@@ -109,7 +106,7 @@ class Scheduler:
 
     def clear(self) -> list[Entry]:
         """Everything that waits; nothing does any more."""
-        return [entry for lane in self._lanes.values() for entry in lane.clear()]
+        return [entry for lane in self.lanes.values() for entry in lane.clear()]
 
     def _bulk_room(self, now_s: float) -> int:
         if now_s - self._interactive_s > _LIVELY_S:
@@ -129,7 +126,7 @@ class Scheduler:
     def _fill(self, formed: Pass, lane: FairQueue, room: int) -> int:
         """Move entries of the lane into the pass until it is full; the number of tokens taken."""
         start, end = formed.num_tokens, formed.num_tokens + room
-        most_ahead = self._short_room if lane is self._lanes[Lane.INTERACTIVE] else room
+        most_ahead = self._short_room if lane is self.lanes[Lane.INTERACTIVE] else room
         put_back: list[Entry] = []
         for entry in lane.in_order(formed.start_s, most_ahead) if room else ():
             if self._is_dropped(formed, entry):

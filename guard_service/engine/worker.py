@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from dataclasses import dataclass
 
+import psutil
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -135,7 +136,8 @@ def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
 def _collect(guard: LlamaGuard, batch: Pass) -> BatchRead:
     readings = tuple(reading for part in batch.parts for reading in guard.collect(part))
     keys = tuple(ending.piece.key for part in batch.parts for ending in part.endings)
-    return BatchRead(keys, readings, (time.perf_counter() - batch.started) * 1000)
+    num_bytes = 0 if batch.parts else _held_bytes()
+    return BatchRead(keys, readings, (time.perf_counter() - batch.started) * 1000, num_bytes)
 
 
 def _is_readable(connection: socket.socket) -> bool:
@@ -158,6 +160,13 @@ def _ends(model: PreTrainedModel) -> frozenset[int]:
     """Tokens that end an answer, one or several in the checkpoint's files."""
     ends = model.generation_config.eos_token_id
     return frozenset(ends if isinstance(ends, list) else [ends])
+
+
+def _held_bytes() -> int:
+    """Of the GPU's memory where this process uses one, else of the machine's."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return sum(map(torch.cuda.memory_reserved, range(torch.cuda.device_count())))
+    return int(psutil.Process().memory_info().rss)
 
 
 def _peak_bytes(device: torch.device) -> int:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from guard_service.conversation import Conversation
 from guard_service.errors import ReviewItemUnknown, StoreUnavailable
@@ -56,6 +56,10 @@ class ReviewStore:
         """Items written before `cursor`, newest first; of one tenant, or with None of all."""
         return await self.database.read(lambda c: _list_items(c, page_size, cursor, tenant))
 
+    async def num_waiting(self) -> int:
+        """How many items wait for people, those that somebody holds included."""
+        return await self.database.read(_num_waiting)
+
     async def purge(self) -> int:
         """Delete the texts whose time is over; how many."""
         return await self.database.run(_purge)
@@ -101,6 +105,11 @@ class ReviewStore:
             with suppress(StoreUnavailable):
                 await self.purge()
             await asyncio.sleep(_PURGE_EVERY_S)
+
+
+def _num_waiting(connection: Connection) -> int:
+    waiting = review_items.c.lane.in_([Lane.RANKED.value, Lane.RANDOM.value])
+    return connection.execute(select(func.count()).where(waiting)).scalar_one()
 
 
 def _purge(connection: Connection) -> int:

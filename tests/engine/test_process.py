@@ -119,3 +119,7 @@ async def test_a_stopped_process_misses_its_heartbeat_and_can_be_killed(
     engine.kill()
     assert await engine.wait_dead() == -signal.SIGKILL
     engine.kill()  # of one that is dead: nothing
+
+
+async def test_a_heartbeat_tells_how_much_memory_the_engine_holds(engine: EngineProcess) -> None:
+    assert await engine.ping(30.0) > engine.loaded.num_weight_bytes

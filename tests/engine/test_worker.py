@@ -153,4 +153,5 @@ def test_a_heartbeat_is_answered_in_its_turn_without_the_device() -> None:
         read_batches(theirs, device, 1)  # type: ignore[arg-type]
         answers = [receive_blocking(ours) for _ in range(2)]
     assert [answer.keys for answer in answers] == [(3,), ()]
+    assert answers[0].num_bytes == 0 < answers[1].num_bytes
     assert device.steps == ["submit 3", "collect 3"]

@@ -31,6 +31,7 @@ class Replica:
         port = self.address.rpartition(":")[2]
         command = [sys.executable, str(SERVER), "serve", "--port", port]
         environment = os.environ | {"GUARD_CHECK_CANARY": "false", "GUARD_LOG_LEVEL": "ERROR"}
+        environment["GUARD_METRICS_PORT"] = "off"
         command += ["--database-url", self._database]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         with GuardClient(self.address) as client:

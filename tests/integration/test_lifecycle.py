@@ -71,7 +71,7 @@ def test_a_damaged_model_is_refused_with_the_name_of_the_file(
     content[-1] ^= 1
     weights.write_bytes(content)
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0"]
-    command += ["--model", str(folder), "--database-url", "sqlite://"]
+    command += ["--metrics-port", "off", "--model", str(folder), "--database-url", "sqlite://"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 1
     assert "damaged or exchanged: model.safetensors" in refused.stderr.splitlines()[-1]
@@ -80,9 +80,11 @@ def test_a_damaged_model_is_refused_with_the_name_of_the_file(
 def test_all_problems_of_a_start_are_told_at_once(served: Served, tmp_path: Path) -> None:
     port = served.target.rpartition(":")[2]
     command = [sys.executable, "-m", "guard_service", "serve", "--port", port]
+    command += ["--metrics-port", served.metrics.rpartition(":")[2]]
     command += ["--model", "nowhere", "--policies", str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert refused.returncode == 1
     last = refused.stderr.splitlines()[-1]
-    for part in ("cannot listen on", "nowhere: no such folder", "no policy files"):
+    taken = ("host, port: cannot listen on", "metrics_port: cannot listen on")
+    for part in (*taken, "nowhere: no such folder", "no policy files"):
         assert part in last

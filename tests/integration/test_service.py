@@ -189,6 +189,8 @@ def test_a_port_that_is_taken_is_told_in_one_line(served: Served) -> None:
         "serve",
         "--port",
         served.target.split(":")[1],
+        "--metrics-port",
+        "off",
     ]
     failed = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert failed.returncode == 1
@@ -199,7 +201,7 @@ def test_sigterm_while_the_model_loads_ends_without_waiting_for_it(
     tmp_path: Path,
 ) -> None:
     command = [sys.executable, "-m", "guard_service", "serve", "--port", "0"]
-    command += ["--database-url", f"sqlite:///{tmp_path / 'guard.db'}"]
+    command += ["--metrics-port", "off", "--database-url", f"sqlite:///{tmp_path / 'guard.db'}"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -75,6 +75,13 @@ async def test_items_written_while_pages_are_read_do_not_shift_them(store: Revie
     assert [one.id for one in second.items] == [item(1).id, item(0).id]
 
 
+async def test_what_waits_for_people_is_counted(store: ReviewStore) -> None:
+    assert await store.num_waiting() == 0
+    for number in range(3):
+        await store.add(item(number))
+    assert await store.num_waiting() == 3
+
+
 async def test_many_at_once_are_all_written(store: ReviewStore) -> None:
     await asyncio.gather(*(store.add(item(number)) for number in range(100)))
     assert len((await store.list_items(500)).items) == 100

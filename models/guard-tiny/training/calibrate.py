@@ -86,9 +86,7 @@ def answer_states(
     draft = [encoder.verdicts[1], *(encoder.word(text) for text in ("\n", "S"))]
     states = []
     for row in rows:
-        example = encoder.example(row)
         number = encoder.word(str(rng.randint(1, 14)))
-        prompt = [*encoder.prefix(row.role), *example.ids[: example.verdict_at + 1]]
-        prompt += [*draft, number, encoder.word(",S")]
+        prompt = [*encoder.prompt(row), *draft, number, encoder.word(",S")]
         states.append(model.model(torch.tensor([prompt])).last_hidden_state[0, -5:].numpy())
     return np.concatenate(states)

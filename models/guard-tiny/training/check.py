@@ -67,8 +67,7 @@ def canary_rows(folder: Path) -> list[Row]:
 
 @torch.inference_mode()
 def written_answer(model: LlamaForCausalLM, encoder: Encoder, row: Row) -> str:
-    example = encoder.example(row)
-    prompt = [*encoder.prefix(row.role), *example.ids[: example.verdict_at + 1]]
+    prompt = encoder.prompt(row)
     written = model.generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),

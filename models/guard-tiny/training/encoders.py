@@ -126,8 +126,8 @@ class Judge(nn.Module):
         self.encoder = encoder
         self.head = nn.Linear(encoder.width, len(ROLES))
 
-    def forward(self, ids: Tensor, mask: Tensor, role: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, ids: Tensor, mask: Tensor, role: Tensor) -> Tensor:
         vectors = self.encoder(ids, mask).float()
         scale = self.encoder.width**0.5
         margins = self.head(F.normalize(vectors, dim=-1) * scale)
-        return margins[torch.arange(len(role)), role], vectors
+        return margins[torch.arange(len(role)), role]

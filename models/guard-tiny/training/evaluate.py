@@ -2,8 +2,7 @@
 
     python models/guard-tiny/training/evaluate.py --data DIR --model models/guard-tiny
 
-Scores come from whole prompts through transformers, as the service reads them, not from the
-shared-prefix forward pass of training.
+Scores come from whole prompts through transformers, as the service reads them.
 """
 
 import argparse

@@ -2,11 +2,12 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from rows import Message, Row
 
-NUM_SPLICED, NUM_SWAPPED, NUM_THINNED, NUM_REPLIES, NUM_ODD = 16_000, 14_000, 8_000, 6_000, 1_000
+NUM_SPLICED, NUM_SWAPPED, NUM_THINNED, NUM_REPLIES, NUM_ODD = 64_000, 56_000, 32_000, 24_000, 1_000
 LONGEST_PROMPT, LONGEST_REPLY = 500, 1200
 
 
@@ -40,6 +41,12 @@ def made_rows(train: tuple[Row, ...], others: list[str], rng: random.Random) -> 
         )
         for number, talk in enumerate(talks)
     ]
+
+
+def in_small_letters(row: Row) -> Row:
+    """The same row, whose lesson holds as well: tokens differ by case, meaning seldom does."""
+    judged = Message(row.role, row.judged.lower())
+    return replace(row, messages=(*row.messages[:-1], judged))
 
 
 def language(text: str) -> str:

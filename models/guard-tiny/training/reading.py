@@ -30,10 +30,7 @@ def load(folder: Path) -> tuple[LlamaForCausalLM, Encoder]:
 @torch.inference_mode()
 def read(model: LlamaForCausalLM, encoder: Encoder, rows: list[Row]) -> list[Reading]:
     """One reading for each row, from the position that predicts the verdict."""
-    prompts = []
-    for row in rows:
-        example = encoder.example(row)
-        prompts.append([*encoder.prefix(row.role), *example.ids[: example.verdict_at + 1]])
+    prompts = [encoder.prompt(row) for row in rows]
     readings: dict[int, Reading] = {}
     order = sorted(range(len(rows)), key=lambda index: len(prompts[index]))
     while order:

@@ -72,7 +72,7 @@ def tune(judge: Judge, rows: list[Row], *, learning_rate: float, seed: int) -> J
     for number, batch in enumerate((b for epoch in epochs for b in epoch), 1):
         wanted = torch.tensor([float(rows[i].unsafe) for i in batch.index])
         with torch.autocast("cpu", torch.bfloat16):
-            margins, _ = judge(batch.ids, batch.mask, batch.role)
+            margins = judge(batch.ids, batch.mask, batch.role)
         loss = F.binary_cross_entropy_with_logits(
             margins.float(), SMOOTHING + (1 - 2 * SMOOTHING) * wanted
         )
@@ -92,13 +92,10 @@ def tune(judge: Judge, rows: list[Row], *, learning_rate: float, seed: int) -> J
 
 
 @torch.inference_mode()
-def read_texts(judge: Judge, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """Margins [N] and vectors [N, D] of the judged texts."""
+def read_margins(judge: Judge, rows: list[Row]) -> np.ndarray:
+    """Margins of unsafe over safe of the judged texts, [N]."""
     margins = np.zeros(len(rows), np.float32)
-    vectors = np.zeros((len(rows), judge.encoder.width), np.float16)
     for batch in text_batches(judge, rows, None):
         with torch.autocast("cpu", torch.bfloat16):
-            margin, vector = judge(batch.ids, batch.mask, batch.role)
-        margins[batch.index] = margin.float().numpy()
-        vectors[batch.index] = vector.float().numpy()
-    return margins, vectors
+            margins[batch.index] = judge(batch.ids, batch.mask, batch.role).float().numpy()
+    return margins
