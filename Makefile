@@ -74,12 +74,14 @@ bench: install ## Measure guard-tiny here, in turn with what a user would pick i
 bench-gpu: install ## Everything that needs a CUDA machine, in one run, into build/bench-gpu
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu
 
-torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILLS, _SHIFTS, _MESSAGES, _STRINGS, _SEED
+torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILLS, _WRITER_KILLS, _STEPS, ...
 	GUARD_TEST_DEATHS=$${GUARD_TEST_DEATHS:-1000} GUARD_TEST_DRAINS=$${GUARD_TEST_DRAINS:-200} \
 	GUARD_TEST_KILLS=$${GUARD_TEST_KILLS:-200} GUARD_TEST_SHIFTS=$${GUARD_TEST_SHIFTS:-600} \
+	GUARD_TEST_WRITER_KILLS=$${GUARD_TEST_WRITER_KILLS:-1000} \
+	GUARD_TEST_STEPS=$${GUARD_TEST_STEPS:-200000} \
 	GUARD_TEST_MESSAGES=$${GUARD_TEST_MESSAGES:-500000} \
 	GUARD_TEST_STRINGS=$${GUARD_TEST_STRINGS:-1000000} \
-	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py
+	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py tests/review/test_queue_machine.py
 	$(MAKE) planted
 
 planted: install ## Plant defects in a copy, one by one: a named test must catch each

@@ -11,7 +11,7 @@ from guard_service.access.access import Access
 from guard_service.api.admission import Door
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
-from guard_service.api.review import ReviewService
+from guard_service.api.review import reviewing
 from guard_service.api.server import GuardServer
 from guard_service.config import Settings
 from guard_service.conversation import Limits
@@ -122,7 +122,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
         )
         meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
         moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
-        await server.start(moderating, ReviewService(guard.prepared.store))
+        await server.start(moderating, reviewing(guard.prepared.store, settings))
         async with endpoint.serving(_sources(server, guard)):
             try:
                 yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)

@@ -4,9 +4,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
-from enum import Enum
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +16,7 @@ from guard_service import show
 from guard_service.access.command import keys_commands
 from guard_service.access.exposure import PRIVATE
 from guard_service.benchmark.command import bench
-from guard_service.client import AsyncGuardClient, GuardClient, Moderation
+from guard_service.client import AsyncGuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
@@ -31,7 +29,7 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.pipeline import Check
 from guard_service.policy import OnUnavailable
-from guard_service.review.store import ReviewStore
+from guard_service.review_command import review_commands
 from guard_service.screening.evaluation import Judged, evaluate
 from guard_service.screening.labelled import read_labelled
 from guard_service.screening.messages import read_conversation
@@ -44,7 +42,6 @@ EXIT_BLOCK = 3
 commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
 commands.add_typer(review_commands, name="review")
 commands.add_typer(keys_commands, name="keys")
 commands.command()(bench)
@@ -115,7 +112,7 @@ def check(
     settings = _private(model=model, devices=devices, policies=policies)
     moderation = asyncio.run(_check(settings, server, messages, policy))
     if as_json:
-        out.print_json(json.dumps(asdict(moderation), default=_plain))
+        out.print_json(json.dumps(asdict(moderation), default=show.plain))
     else:
         show.moderation(out, moderation)
     raise typer.Exit(EXIT_BLOCK if moderation.is_blocked else 0)
@@ -159,7 +156,7 @@ def evaluate_files(
     judged = asyncio.run(_judge_files(settings, files, policy))
     tables = {path.name: evaluate(rows) for path, rows in judged.items()}
     if as_json:
-        out.print_json(json.dumps(tables, default=_plain))
+        out.print_json(json.dumps(tables, default=show.plain))
     else:
         show.evaluations(out, tables)
 
@@ -193,28 +190,10 @@ def doctor(
         write_digests(find_checkpoint(settings.model).folder)
     findings = examine(settings)
     if as_json:
-        out.print_json(json.dumps([asdict(finding) for finding in findings], default=_plain))
+        out.print_json(json.dumps([asdict(finding) for finding in findings], default=show.plain))
     else:
         show.findings(out, findings)
     raise typer.Exit(any(finding.level is Level.FAIL for finding in findings))
-
-
-@review_commands.command("list")
-def list_review(
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
-    server: Annotated[
-        str | None, typer.Option(help="HOST:PORT of a running server; default: the database.")
-    ] = None,
-    database_url: Annotated[str | None, typer.Option()] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List review items, newest first."""
-    settings = read_settings(database_url=database_url)
-    items = _review_items(settings, server, limit)
-    if as_json:
-        out.print_json(json.dumps([asdict(item) for item in items], default=_plain))
-    else:
-        show.review_items(out, items)
 
 
 def _private(**flags: Any) -> Settings:
@@ -265,25 +244,3 @@ async def _judge_files(
             return Judged(row, verdict.unsafe_score, verdict.is_unsafe, codes)
 
         return {path: await asyncio.gather(*(judge(row) for row in rows[path])) for path in files}
-
-
-def _review_items(settings: Settings, server: str | None, limit: int) -> list[Any]:
-    if server is None:
-        return asyncio.run(_stored_items(settings, limit))
-    with GuardClient(server, **shown()) as client:
-        return list(islice(client.list_review_items(page_size=limit), limit))
-
-
-async def _stored_items(settings: Settings, limit: int) -> list[Any]:
-    store = ReviewStore(settings.database_url)
-    await store.start()
-    try:
-        return list((await store.list_items(limit)).items)
-    finally:
-        await store.stop()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     default_policy: str = "default"
 
     database_url: str = "sqlite:///guard.db"
+    review_lease_s: Limit = 300.0  # how long a claim lasts that asks for no other time
+    review_random_share: Annotated[float, Field(ge=0, le=0.5)] = 0.1  # of claims
+    review_golden_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    review_keys_file: Path | None = None  # seal the texts that policies keep
+    review_keys: str = Field("", repr=False)  # the same, from the environment
 
     requests_per_minute: Limited = 0  # of each tenant, if access_file says no other; 0: no limit
     tokens_per_minute: Limited = 0

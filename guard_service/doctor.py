@@ -21,7 +21,7 @@ from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.machine import Gpu, Machine, look
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import StartupRefused
-from guard_service.review.store import database_problem
+from guard_service.review.database import database_problem
 from guard_service.startup import load_policies, window_tokens
 
 _MIN_TORCH = (2, 11)

@@ -7,6 +7,11 @@ GuardError
 │   └── PolicyUnknown
 ├── Unauthenticated         one text, whatever is wrong with the credential
 ├── Forbidden               known, but not allowed this
+├── ReviewItemUnknown       or another tenant's: nobody can tell which
+├── ClaimLost               the lease ended; claim again
+├── ReviewItemState         the item is not where it would have to be
+│   ├── NotResolved
+│   └── NotAppealable
 ├── Overloaded              try again later
 ├── QuotaExceeded           try again when the quota allows it
 ├── Unavailable             we cannot do it now
@@ -69,6 +74,26 @@ class Unauthenticated(GuardError):
 
 class Forbidden(GuardError):
     """This caller may not do that."""
+
+
+class ReviewItemUnknown(GuardError):
+    """There is no such review item."""
+
+
+class ClaimLost(GuardError):
+    """The lease on this item has ended, and somebody else may have it; nothing was changed."""
+
+
+class ReviewItemState(GuardError):
+    """The review item cannot be treated like this now."""
+
+
+class NotResolved(ReviewItemState):
+    """The review item is not resolved yet."""
+
+
+class NotAppealable(ReviewItemState):
+    """The review item is not resolved, or was appealed before."""
 
 
 class Overloaded(GuardError):

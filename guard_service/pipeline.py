@@ -28,6 +28,7 @@ from guard_service.prompt import Prompt
 from guard_service.question import PromptBuilder, build_question
 from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
+from guard_service.review.priority import place_of
 from guard_service.sign import TextSign
 from guard_service.verdict import Verdict, check_reading, read_verdict
 from guard_service.view import View
@@ -176,6 +177,8 @@ class Pipeline:
             conversation_digest=check.conversation.digest(),
             labels=check.labels,
             tenant=check.tenant,
+            place=place_of(decision, verdict, policy, check.labels),
+            conversation=check.conversation,
         )
         return await self.feed.add(item)
 

@@ -22,6 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # In the model's prompt these would be read as part of the template, so they are kept plain.
 _PLAIN_LINE = r"^[^\x00-\x1f<>|]+$"
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^S[1-9][0-9]?$")]
 CategoryName = Annotated[str, StringConstraints(max_length=80, pattern=_PLAIN_LINE)]
 CategoryText = Annotated[str, StringConstraints(max_length=500, pattern=_PLAIN_LINE)]
 
@@ -55,6 +56,9 @@ class ReviewRule(_Strict):
     sample: Share = 0.0  # share of all other decisions
     blocked: bool = True
     unavailable: bool = False  # each use of the fallback
+    second_look: tuple[Code, ...] = ()  # categories at which two people look
+    severity: dict[Code, Annotated[int, Field(ge=1, le=10)]] = Field(default_factory=dict)
+    keep_text_days: Annotated[int, Field(ge=0, le=3650)] = 0  # sealed; 0: text is not stored
 
 
 class CategoryRule(_Strict):

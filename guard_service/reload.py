@@ -11,7 +11,7 @@ from guard_service.config import Settings
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError
 from guard_service.policy import Policy
-from guard_service.startup import check_policies, load_policies
+from guard_service.startup import check_policies, check_texts, load_policies
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Reloader:
             taken = self._settings.model_copy(update={n: getattr(settings, n) for n in _RELOADED})
             policies = load_policies(taken)
             check_policies(policies, self._tokenizer)
+            check_texts(policies, self._settings)
             contents = self._access.read_again(policies)
         except (GuardError, OSError, ValueError) as error:
             problem = str(error) if isinstance(error, GuardError) else type(error).__name__

@@ -1,6 +1,8 @@
 """How results look on a terminal. Text of users is never among them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from enum import Enum
 from typing import Any
 
 from rich.console import Console
@@ -68,6 +70,13 @@ def review_items(out: Console, items: Sequence[Any]) -> None:
             escape(item.request_id),
         )
     out.print(table)
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no form for."""
+    if isinstance(value, Enum):
+        return value.value
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)
 
 
 def _figure(value: float | None) -> str:

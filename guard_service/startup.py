@@ -12,7 +12,9 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid, StartupRefused
 from guard_service.language import load_languages
 from guard_service.policy import Policy, read_policies
-from guard_service.review.store import ReviewStore, database_problem
+from guard_service.review.cipher import Sealer, read_keys
+from guard_service.review.database import database_problem
+from guard_service.review.store import ReviewStore
 
 T = TypeVar("T")
 
@@ -63,6 +65,8 @@ def prepare(settings: Settings, refusals: Refusals, access: Access | None = None
     )
     if policies and tokenizer:
         refusals.attempt(lambda: check_policies(policies, tokenizer))
+    if policies:
+        refusals.attempt(lambda: check_texts(policies, settings))
     if policies and access:
         refusals.attempt(lambda: access.check_policies(policies))
     refusals.tell()
@@ -84,12 +88,31 @@ def check_policies(policies: dict[str, Policy], tokenizer: GuardTokenizer) -> No
         tokenizer.check_policy(policy)
 
 
+def check_texts(policies: dict[str, Policy], settings: Settings) -> None:
+    """SettingsInvalid if texts are to be kept and could not be opened after a restart."""
+    keeping = [policy.id for policy in policies.values() if policy.review.keep_text_days]
+    has_keys = settings.review_keys or settings.review_keys_file
+    if keeping and not has_keys and settings.database_url != "sqlite://":
+        raise SettingsInvalid(f"review_keys_file: policy {keeping[0]} keeps texts, without a key")
+
+
 def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
     return min(settings.max_window_tokens or checkpoint.context, checkpoint.context)
 
 
 def _open_store(settings: Settings) -> ReviewStore:
-    store = ReviewStore(settings.database_url)
+    store = ReviewStore(settings.database_url, _sealer(settings))
     if problem := database_problem(settings.database_url):
         raise SettingsInvalid(f"database_url: {problem}")
     return store
+
+
+def _sealer(settings: Settings) -> Sealer:
+    text, path = settings.review_keys, settings.review_keys_file
+    if path is not None:
+        try:
+            text += "\n" + path.read_text(encoding="ascii")
+        except (OSError, ValueError) as error:
+            problem = f"review_keys_file: {path}: {type(error).__name__}"
+            raise SettingsInvalid(problem) from None
+    return Sealer(read_keys(text))

@@ -1,13 +1,14 @@
 from pathlib import Path
 
 import pytest
+from conversations import policy
 from credentials import entry, write_access
 
 from guard_service.access.access import Access
 from guard_service.access.key import make_key
 from guard_service.config import Settings
 from guard_service.errors import CheckpointRefused, SettingsInvalid, StartupRefused
-from guard_service.startup import Refusals, prepare
+from guard_service.startup import Refusals, check_texts, prepare
 
 
 def settings(**given: object) -> Settings:
@@ -49,3 +50,17 @@ def test_a_key_for_a_policy_that_is_not_there_is_told_with_the_rest(tmp_path: Pa
 
 def raise_(error: Exception) -> None:
     raise error
+
+
+def test_texts_that_a_restart_could_not_open_are_not_kept(tmp_path: Path) -> None:
+    keeping = {"test": policy(id="test", review={"keep_text_days": 1})}
+    disk = f"sqlite:///{tmp_path / 'guard.db'}"
+    with pytest.raises(SettingsInvalid, match="review_keys_file"):
+        check_texts(keeping, Settings(database_url=disk))
+    check_texts(keeping, Settings(database_url=disk, review_keys="key"))
+    check_texts(keeping, Settings(database_url="sqlite://"))
+
+
+def test_a_file_of_keys_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="review_keys_file"):
+        prepare(settings(review_keys_file=tmp_path / "none"), Refusals())

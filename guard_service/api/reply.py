@@ -31,10 +31,10 @@ class ServerInfo:
 def response_from_outcome(outcome: Outcome) -> pb.ModerateResponse:
     response = pb.ModerateResponse(
         request_id=outcome.request_id,
-        action=_wire(outcome.decision.action),
+        action=wire_name(outcome.decision.action),
         review=outcome.decision.needs_review,
         review_item_id=outcome.review_item_id,
-        assessment=_wire(outcome.assessment),
+        assessment=wire_name(outcome.assessment),
         usage=pb.Usage(
             prompt_tokens=outcome.usage.prompt_tokens, cached_tokens=outcome.usage.cached_tokens
         ),
@@ -47,7 +47,7 @@ def response_from_outcome(outcome: Outcome) -> pb.ModerateResponse:
         policy=outcome.policy.id,
         policy_version=outcome.policy.version,
         model=outcome.model,
-        text_signs=[_wire(sign) for sign in TextSign if sign in outcome.signs],
+        text_signs=[wire_name(sign) for sign in TextSign if sign in outcome.signs],
     )
     if outcome.verdict is not None:
         response.verdict.CopyFrom(_verdict(outcome.verdict))
@@ -85,7 +85,7 @@ def policy_message(policy: Policy) -> pb.Policy:
         digest=policy.digest,
         description=policy.description,
         threshold=policy.threshold,
-        on_unavailable=_wire(policy.on_unavailable),
+        on_unavailable=wire_name(policy.on_unavailable),
         categories=[_policy_category(policy, category) for category in policy.categories],
     )
 
@@ -94,9 +94,9 @@ def review_item_message(item: ReviewItem) -> review_pb2.ReviewItem:
     message = review_pb2.ReviewItem(
         id=item.id,
         request_id=item.request_id,
-        reason=_wire(item.reason),
-        action=_wire(item.action),
-        judged_role=_wire(item.judged_role),
+        reason=wire_name(item.reason),
+        action=wire_name(item.action),
+        judged_role=wire_name(item.judged_role),
         unsafe_score=item.unsafe_score,
         codes=item.codes,
         policy=item.policy,
@@ -135,7 +135,7 @@ def _policy_category(policy: Policy, category: HazardCategory) -> pb.PolicyCateg
         name=category.name,
         definition=category.definition,
         threshold=rule.threshold,
-        action=_wire(rule.action),
+        action=wire_name(rule.action),
     )
 
 
@@ -145,7 +145,7 @@ def _category(category: HazardCategory) -> str:
     return pb.HazardCategory.Name(number)
 
 
-def _wire(member: Enum) -> str:
+def wire_name(member: Enum) -> str:
     """ON_UNAVAILABLE_ALLOW for OnUnavailable.ALLOW: the contract's names are ours, prefixed."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(member).__name__).upper()
     return f"{prefix}_{member.name}"

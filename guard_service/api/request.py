@@ -14,9 +14,9 @@ from guard_service.v1 import moderation_pb2 as pb
 
 M = TypeVar("M", bound=Message)
 
-_MAX_ID_BYTES = 128
+MAX_ID_BYTES = 128
 _MAX_LABELS = 32
-_MAX_LABEL_BYTES = 256
+MAX_LABEL_BYTES = 256
 
 _ROLES = {
     pb.ROLE_USER: Role.USER,
@@ -78,8 +78,8 @@ def page_size(size: int, default: int, most: int) -> int:
 
 
 def _violations(request: pb.ModerateRequest) -> Iterator[Violation]:
-    if len(request.request_id.encode()) > _MAX_ID_BYTES:
-        yield Violation("request_id", f"at most {_MAX_ID_BYTES} bytes")
+    if len(request.request_id.encode()) > MAX_ID_BYTES:
+        yield Violation("request_id", f"at most {MAX_ID_BYTES} bytes")
     if request.on_unavailable not in _ON_UNAVAILABLE:
         yield Violation("on_unavailable", "unknown value")
     if request.judge not in _JUDGE:
@@ -89,9 +89,9 @@ def _violations(request: pb.ModerateRequest) -> Iterator[Violation]:
     if len(request.labels) > _MAX_LABELS:
         yield Violation("labels", f"at most {_MAX_LABELS} labels")
     if any(
-        len(text.encode()) > _MAX_LABEL_BYTES for pair in request.labels.items() for text in pair
+        len(text.encode()) > MAX_LABEL_BYTES for pair in request.labels.items() for text in pair
     ):
-        yield Violation("labels", f"keys and values have at most {_MAX_LABEL_BYTES} bytes")
+        yield Violation("labels", f"keys and values have at most {MAX_LABEL_BYTES} bytes")
 
 
 def _message_violations(field: str, message: pb.Message) -> Iterator[Violation]:

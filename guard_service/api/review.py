@@ -1,4 +1,4 @@
-"""ReviewService: what waits for people."""
+"""ReviewService: what waits for people, given to them one by one."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,19 @@ import grpc
 from guard_service.api import handler
 from guard_service.api.reply import review_item_message
 from guard_service.api.request import page_offset, page_size
+from guard_service.api.review_reply import claim_message, record_message
+from guard_service.api.review_request import (
+    answer_from_request,
+    held_from_request,
+    item_id_of,
+    lease_s,
+    reviewer_of,
+    route_from_request,
+    tenant_of,
+)
+from guard_service.config import Settings
+from guard_service.review.claim import Reviewer, Shares
+from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 from guard_service.v1 import review_pb2 as pb
 
@@ -16,18 +29,87 @@ SERVICE = pb.DESCRIPTOR.services_by_name["ReviewService"].full_name
 @dataclass(frozen=True, slots=True)
 class ReviewService:
     store: ReviewStore
+    queue: ReviewQueue
+    lease_s: float = 300.0
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        methods = {"ListReviewItems": handler.unary(pb.ListReviewItemsRequest, self.list_items)}
+        unary = handler.unary
+        methods = {
+            "ListReviewItems": unary(pb.ListReviewItemsRequest, self.list_items),
+            "GetReviewItem": unary(pb.GetReviewItemRequest, self.get),
+            "ClaimReviewItem": unary(pb.ClaimReviewItemRequest, self.claim),
+            "RenewClaim": unary(pb.RenewClaimRequest, self.renew),
+            "ReleaseReviewItem": unary(pb.ReleaseReviewItemRequest, self.release),
+            "ResolveReviewItem": unary(pb.ResolveReviewItemRequest, self.resolve),
+            "AppealReviewItem": unary(pb.AppealReviewItemRequest, self.appeal),
+            "MarkGoldenItem": unary(pb.MarkGoldenItemRequest, self.mark_golden),
+        }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def list_items(
         self, request: pb.ListReviewItemsRequest, call: handler.Call
     ) -> pb.ListReviewItemsResponse:
         cursor = page_offset(request.page_token) or None
-        size, tenant = page_size(request.page_size, 50, 500), call.principal.tenant or None
+        size, tenant = page_size(request.page_size, 50, 500), tenant_of(call.principal)
         page = await self.store.list_items(size, cursor, tenant)
         return pb.ListReviewItemsResponse(
             items=[review_item_message(item) for item in page.items],
             next_page_token=str(page.next_cursor or ""),
         )
+
+    async def get(
+        self, request: pb.GetReviewItemRequest, call: handler.Call
+    ) -> pb.GetReviewItemResponse:
+        item_id = item_id_of(request.id, "id")
+        return record_message(await self.store.get(item_id, tenant_of(call.principal)))
+
+    async def claim(
+        self, request: pb.ClaimReviewItemRequest, call: handler.Call
+    ) -> pb.ClaimReviewItemResponse:
+        reviewer = reviewer_of(request, call.principal, request.tenant)
+        lease, route = lease_s(request.lease_s, self.lease_s), route_from_request(request)
+        claim = await self.queue.claim(reviewer, lease, route, request.request_id)
+        return pb.ClaimReviewItemResponse(claim=claim_message(claim) if claim else None)
+
+    async def renew(
+        self, request: pb.RenewClaimRequest, call: handler.Call
+    ) -> pb.RenewClaimResponse:
+        reviewer, held = reviewer_of(request, call.principal), held_from_request(request)
+        claim = await self.queue.renew(reviewer, held, lease_s(request.lease_s, self.lease_s))
+        return pb.RenewClaimResponse(claim=claim_message(claim))
+
+    async def release(
+        self, request: pb.ReleaseReviewItemRequest, call: handler.Call
+    ) -> pb.ReleaseReviewItemResponse:
+        reviewer, held = reviewer_of(request, call.principal), held_from_request(request)
+        await self.queue.release(reviewer, held, request.request_id)
+        return pb.ReleaseReviewItemResponse()
+
+    async def resolve(
+        self, request: pb.ResolveReviewItemRequest, call: handler.Call
+    ) -> pb.ResolveReviewItemResponse:
+        reviewer, held = reviewer_of(request, call.principal), held_from_request(request)
+        await self.queue.resolve(reviewer, held, answer_from_request(request), request.request_id)
+        return pb.ResolveReviewItemResponse()
+
+    async def appeal(
+        self, request: pb.AppealReviewItemRequest, call: handler.Call
+    ) -> pb.AppealReviewItemResponse:
+        reviewer, item_id = (
+            reviewer_of(request, call.principal),
+            item_id_of(request.item_id, "item_id"),
+        )
+        await self.queue.appeal(reviewer, item_id, request.request_id)
+        return pb.AppealReviewItemResponse()
+
+    async def mark_golden(
+        self, request: pb.MarkGoldenItemRequest, call: handler.Call
+    ) -> pb.MarkGoldenItemResponse:
+        reviewer = Reviewer(call.principal.name, tenant_of(call.principal))
+        await self.queue.mark_golden(reviewer, item_id_of(request.item_id, "item_id"))
+        return pb.MarkGoldenItemResponse()
+
+
+def reviewing(store: ReviewStore, settings: Settings) -> ReviewService:
+    shares = Shares(settings.review_random_share, settings.review_golden_share)
+    return ReviewService(store, ReviewQueue(store, shares), settings.review_lease_s)

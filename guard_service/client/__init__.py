@@ -23,6 +23,7 @@ from guard_service.client.answer import Verdict as Verdict
 from guard_service.client.attempt import Offline as Offline
 from guard_service.client.batch import BatchItem as BatchItem
 from guard_service.client.connection import Tls as Tls
+from guard_service.client.errors import Conflict as Conflict
 from guard_service.client.errors import DeadlineExceeded as DeadlineExceeded
 from guard_service.client.errors import GuardError as GuardError
 from guard_service.client.errors import InvalidRequest as InvalidRequest
@@ -39,5 +40,8 @@ from guard_service.client.message import ModerationRequest as ModerationRequest
 from guard_service.client.message import OnUnavailable as OnUnavailable
 from guard_service.client.message import Role as Role
 from guard_service.client.message import ToolCall as ToolCall
+from guard_service.client.review import Claim as Claim
+from guard_service.client.review import Outcome as Outcome
+from guard_service.client.review import ReviewClient as ReviewClient
 from guard_service.client.sync import GuardClient as GuardClient
 from guard_service.client.target import Target as Target

@@ -44,6 +44,10 @@ class PermissionDenied(GuardError):
     """The caller may not do this."""
 
 
+class Conflict(GuardError):
+    """Somebody else was first, or it is too late: look again at what is there now."""
+
+
 class Overloaded(GuardError):
     """The server has as many requests as it takes: try again after `retry_after_s`."""
 
@@ -69,6 +73,8 @@ _KINDS: dict[StatusCode, type[GuardError]] = {
     StatusCode.INVALID_ARGUMENT: InvalidRequest,
     StatusCode.OUT_OF_RANGE: InvalidRequest,
     StatusCode.NOT_FOUND: InvalidRequest,
+    StatusCode.ABORTED: Conflict,
+    StatusCode.FAILED_PRECONDITION: Conflict,
     StatusCode.UNAUTHENTICATED: Unauthenticated,
     StatusCode.PERMISSION_DENIED: PermissionDenied,
     StatusCode.RESOURCE_EXHAUSTED: Overloaded,

@@ -1,12 +1,41 @@
-"""A review item: one decision that people will look at. Holds no text of the conversation."""
+"""The nouns of review: an item is one decision that people will look at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
-from guard_service.conversation import Role
+from guard_service.conversation import Conversation, Role
 from guard_service.decision import ReviewReason
 from guard_service.policy import Action
+
+
+class Lane(Enum):
+    """Which share of the reviewers' time an item waits for."""
+
+    RANKED = "ranked"  # what most needs a human first
+    RANDOM = "random"  # drawn from all that nobody would look at otherwise: honest measurement
+    GOLDEN = "golden"  # the answer is known: measures reviewers, who are not told
+    CLOSED = "closed"
+
+
+class Outcome(Enum):
+    """What a human says of the model's decision."""
+
+    UPHELD = "upheld"
+    OVERTURNED = "overturned"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item waits, and what it asks of people."""
+
+    lane: Lane = Lane.RANKED
+    level: int = 8  # of urgency, see priority.py
+    category: str = ""  # the strongest flagged one
+    language: str = ""
+    looks_wanted: int = 1  # by different people
+    keep_text_s: int = 0  # 0: the text is not stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +54,28 @@ class ReviewItem:
     conversation_digest: str
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     tenant: str = ""  # whose it is; empty where callers are not known
+    place: Place = Place()
+    # Only on its way to the disk, and for who holds a claim.
+    conversation: Conversation | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    look: int
+    reviewer: str
+    outcome: Outcome
+    codes: tuple[str, ...]  # the categories that the reviewer saw
+    resolved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An item and what people said of it, which is empty while they may still be influenced."""
+
+    item: ReviewItem
+    outcome: Outcome | None = None
+    is_appealed: bool = False
+    resolutions: tuple[Resolution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

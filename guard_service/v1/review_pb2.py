@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from guard_service.v1 import moderation_pb2 as guard__service_dot_v1_dot_moderation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dguard_service/v1/review.proto\x12\x10guard_service.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!guard_service/v1/moderation.proto\"\xdb\x03\n\nReviewItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06reason\x18\x04 \x01(\x0e\x32\x1e.guard_service.v1.ReviewReason\x12(\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x18.guard_service.v1.Action\x12+\n\x0bjudged_role\x18\x06 \x01(\x0e\x32\x16.guard_service.v1.Role\x12\x19\n\x0cunsafe_score\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\r\n\x05\x63odes\x18\x08 \x03(\t\x12\x0e\n\x06policy\x18\t \x01(\t\x12\x16\n\x0epolicy_version\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x1b\n\x13\x63onversation_digest\x18\x0c \x01(\t\x12\x38\n\x06labels\x18\r \x03(\x0b\x32(.guard_service.v1.ReviewItem.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_unsafe_score\"?\n\x16ListReviewItemsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x17ListReviewItemsResponse\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.guard_service.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xd7\x01\n\x0cReviewReason\x12\x1d\n\x19REVIEW_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REVIEW_REASON_BLOCKED\x10\x01\x12\x1b\n\x17REVIEW_REASON_UNCERTAIN\x10\x02\x12\x19\n\x15REVIEW_REASON_FLAGGED\x10\x03\x12\x19\n\x15REVIEW_REASON_SAMPLED\x10\x04\x12\x1b\n\x17REVIEW_REASON_TEXT_SIGN\x10\x05\x12\x1d\n\x19REVIEW_REASON_UNAVAILABLE\x10\x06\x32w\n\rReviewService\x12\x66\n\x0fListReviewItems\x12(.guard_service.v1.ListReviewItemsRequest\x1a).guard_service.v1.ListReviewItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dguard_service/v1/review.proto\x12\x10guard_service.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!guard_service/v1/moderation.proto\"\xdb\x03\n\nReviewItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x06reason\x18\x04 \x01(\x0e\x32\x1e.guard_service.v1.ReviewReason\x12(\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x18.guard_service.v1.Action\x12+\n\x0bjudged_role\x18\x06 \x01(\x0e\x32\x16.guard_service.v1.Role\x12\x19\n\x0cunsafe_score\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\r\n\x05\x63odes\x18\x08 \x03(\t\x12\x0e\n\x06policy\x18\t \x01(\t\x12\x16\n\x0epolicy_version\x18\n \x01(\t\x12\r\n\x05model\x18\x0b \x01(\t\x12\x1b\n\x13\x63onversation_digest\x18\x0c \x01(\t\x12\x38\n\x06labels\x18\r \x03(\x0b\x32(.guard_service.v1.ReviewItem.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_unsafe_score\"?\n\x16ListReviewItemsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x17ListReviewItemsResponse\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.guard_service.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x14GetReviewItemRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb4\x01\n\x15GetReviewItemResponse\x12*\n\x04item\x18\x01 \x01(\x0b\x32\x1c.guard_service.v1.ReviewItem\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.guard_service.v1.Outcome\x12\x10\n\x08\x61ppealed\x18\x03 \x01(\x08\x12\x31\n\x0bresolutions\x18\x04 \x03(\x0b\x32\x1c.guard_service.v1.Resolution\"\x8a\x01\n\nResolution\x12\x10\n\x08reviewer\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.guard_service.v1.Outcome\x12\r\n\x05\x63odes\x18\x03 \x03(\t\x12/\n\x0bresolved_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x16\x43laimReviewItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08reviewer\x18\x02 \x01(\t\x12\x12\n\ncategories\x18\x03 \x03(\t\x12\x11\n\tlanguages\x18\x04 \x03(\t\x12\x0f\n\x07lease_s\x18\x05 \x01(\x05\x12\x0e\n\x06tenant\x18\x06 \x01(\t\"A\n\x17\x43laimReviewItemResponse\x12&\n\x05\x63laim\x18\x01 \x01(\x0b\x32\x17.guard_service.v1.Claim\"\xa0\x01\n\x05\x43laim\x12*\n\x04item\x18\x01 \x01(\x0b\x32\x1c.guard_service.v1.ReviewItem\x12\r\n\x05token\x18\x02 \x01(\x03\x12/\n\x0blease_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08messages\x18\x04 \x03(\x0b\x32\x19.guard_service.v1.Message\"V\n\x11RenewClaimRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x03\x12\x10\n\x08reviewer\x18\x03 \x01(\t\x12\x0f\n\x07lease_s\x18\x04 \x01(\x05\"<\n\x12RenewClaimResponse\x12&\n\x05\x63laim\x18\x01 \x01(\x0b\x32\x17.guard_service.v1.Claim\"`\n\x18ReleaseReviewItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\x03\x12\x10\n\x08reviewer\x18\x04 \x01(\t\"\x1b\n\x19ReleaseReviewItemResponse\"\x9b\x01\n\x18ResolveReviewItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\x03\x12\x10\n\x08reviewer\x18\x04 \x01(\t\x12*\n\x07outcome\x18\x05 \x01(\x0e\x32\x19.guard_service.v1.Outcome\x12\r\n\x05\x63odes\x18\x06 \x03(\t\"\x1b\n\x19ResolveReviewItemResponse\"P\n\x17\x41ppealReviewItemRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\x10\n\x08reviewer\x18\x03 \x01(\t\"\x1a\n\x18\x41ppealReviewItemResponse\"(\n\x15MarkGoldenItemRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\"\x18\n\x16MarkGoldenItemResponse*N\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_UPHELD\x10\x01\x12\x16\n\x12OUTCOME_OVERTURNED\x10\x02*\xd7\x01\n\x0cReviewReason\x12\x1d\n\x19REVIEW_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REVIEW_REASON_BLOCKED\x10\x01\x12\x1b\n\x17REVIEW_REASON_UNCERTAIN\x10\x02\x12\x19\n\x15REVIEW_REASON_FLAGGED\x10\x03\x12\x19\n\x15REVIEW_REASON_SAMPLED\x10\x04\x12\x1b\n\x17REVIEW_REASON_TEXT_SIGN\x10\x05\x12\x1d\n\x19REVIEW_REASON_UNAVAILABLE\x10\x06\x32\xc6\x06\n\rReviewService\x12\x66\n\x0fListReviewItems\x12(.guard_service.v1.ListReviewItemsRequest\x1a).guard_service.v1.ListReviewItemsResponse\x12`\n\rGetReviewItem\x12&.guard_service.v1.GetReviewItemRequest\x1a\'.guard_service.v1.GetReviewItemResponse\x12\x66\n\x0f\x43laimReviewItem\x12(.guard_service.v1.ClaimReviewItemRequest\x1a).guard_service.v1.ClaimReviewItemResponse\x12W\n\nRenewClaim\x12#.guard_service.v1.RenewClaimRequest\x1a$.guard_service.v1.RenewClaimResponse\x12l\n\x11ReleaseReviewItem\x12*.guard_service.v1.ReleaseReviewItemRequest\x1a+.guard_service.v1.ReleaseReviewItemResponse\x12l\n\x11ResolveReviewItem\x12*.guard_service.v1.ResolveReviewItemRequest\x1a+.guard_service.v1.ResolveReviewItemResponse\x12i\n\x10\x41ppealReviewItem\x12).guard_service.v1.AppealReviewItemRequest\x1a*.guard_service.v1.AppealReviewItemResponse\x12\x63\n\x0eMarkGoldenItem\x12\'.guard_service.v1.MarkGoldenItemRequest\x1a(.guard_service.v1.MarkGoldenItemResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REVIEWITEM_LABELSENTRY']._loaded_options = None
   _globals['_REVIEWITEM_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_REVIEWREASON']._serialized_start=760
-  _globals['_REVIEWREASON']._serialized_end=975
+  _globals['_OUTCOME']._serialized_start=2128
+  _globals['_OUTCOME']._serialized_end=2206
+  _globals['_REVIEWREASON']._serialized_start=2209
+  _globals['_REVIEWREASON']._serialized_end=2424
   _globals['_REVIEWITEM']._serialized_start=120
   _globals['_REVIEWITEM']._serialized_end=595
   _globals['_REVIEWITEM_LABELSENTRY']._serialized_start=533
@@ -45,6 +47,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREVIEWITEMSREQUEST']._serialized_end=660
   _globals['_LISTREVIEWITEMSRESPONSE']._serialized_start=662
   _globals['_LISTREVIEWITEMSRESPONSE']._serialized_end=757
-  _globals['_REVIEWSERVICE']._serialized_start=977
-  _globals['_REVIEWSERVICE']._serialized_end=1096
+  _globals['_GETREVIEWITEMREQUEST']._serialized_start=759
+  _globals['_GETREVIEWITEMREQUEST']._serialized_end=793
+  _globals['_GETREVIEWITEMRESPONSE']._serialized_start=796
+  _globals['_GETREVIEWITEMRESPONSE']._serialized_end=976
+  _globals['_RESOLUTION']._serialized_start=979
+  _globals['_RESOLUTION']._serialized_end=1117
+  _globals['_CLAIMREVIEWITEMREQUEST']._serialized_start=1120
+  _globals['_CLAIMREVIEWITEMREQUEST']._serialized_end=1254
+  _globals['_CLAIMREVIEWITEMRESPONSE']._serialized_start=1256
+  _globals['_CLAIMREVIEWITEMRESPONSE']._serialized_end=1321
+  _globals['_CLAIM']._serialized_start=1324
+  _globals['_CLAIM']._serialized_end=1484
+  _globals['_RENEWCLAIMREQUEST']._serialized_start=1486
+  _globals['_RENEWCLAIMREQUEST']._serialized_end=1572
+  _globals['_RENEWCLAIMRESPONSE']._serialized_start=1574
+  _globals['_RENEWCLAIMRESPONSE']._serialized_end=1634
+  _globals['_RELEASEREVIEWITEMREQUEST']._serialized_start=1636
+  _globals['_RELEASEREVIEWITEMREQUEST']._serialized_end=1732
+  _globals['_RELEASEREVIEWITEMRESPONSE']._serialized_start=1734
+  _globals['_RELEASEREVIEWITEMRESPONSE']._serialized_end=1761
+  _globals['_RESOLVEREVIEWITEMREQUEST']._serialized_start=1764
+  _globals['_RESOLVEREVIEWITEMREQUEST']._serialized_end=1919
+  _globals['_RESOLVEREVIEWITEMRESPONSE']._serialized_start=1921
+  _globals['_RESOLVEREVIEWITEMRESPONSE']._serialized_end=1948
+  _globals['_APPEALREVIEWITEMREQUEST']._serialized_start=1950
+  _globals['_APPEALREVIEWITEMREQUEST']._serialized_end=2030
+  _globals['_APPEALREVIEWITEMRESPONSE']._serialized_start=2032
+  _globals['_APPEALREVIEWITEMRESPONSE']._serialized_end=2058
+  _globals['_MARKGOLDENITEMREQUEST']._serialized_start=2060
+  _globals['_MARKGOLDENITEMREQUEST']._serialized_end=2100
+  _globals['_MARKGOLDENITEMRESPONSE']._serialized_start=2102
+  _globals['_MARKGOLDENITEMRESPONSE']._serialized_end=2126
+  _globals['_REVIEWSERVICE']._serialized_start=2427
+  _globals['_REVIEWSERVICE']._serialized_end=3265
 # @@protoc_insertion_point(module_scope)

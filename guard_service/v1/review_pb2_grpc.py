@@ -26,7 +26,12 @@ if _version_not_supported:
 
 
 class ReviewServiceStub(object):
-    """ReviewService shows what waits for people.
+    """ReviewService shows what waits for people, gives it to them one by one, and takes what they
+    decide. Callers see the items of their tenant; another tenant's are NOT_FOUND like none at all.
+
+    A reviewer is the name that the caller's credential proves. Only a server that asks for no
+    credentials believes the request's `reviewer`. A call sent again with the same request_id within
+    a day changes nothing more and has the same answer; without a request_id each is a new one.
     """
 
     def __init__(self, channel):
@@ -40,14 +45,105 @@ class ReviewServiceStub(object):
                 request_serializer=guard__service_dot_v1_dot_review__pb2.ListReviewItemsRequest.SerializeToString,
                 response_deserializer=guard__service_dot_v1_dot_review__pb2.ListReviewItemsResponse.FromString,
                 _registered_method=True)
+        self.GetReviewItem = channel.unary_unary(
+                '/guard_service.v1.ReviewService/GetReviewItem',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.GetReviewItemRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.GetReviewItemResponse.FromString,
+                _registered_method=True)
+        self.ClaimReviewItem = channel.unary_unary(
+                '/guard_service.v1.ReviewService/ClaimReviewItem',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.ClaimReviewItemRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.ClaimReviewItemResponse.FromString,
+                _registered_method=True)
+        self.RenewClaim = channel.unary_unary(
+                '/guard_service.v1.ReviewService/RenewClaim',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.RenewClaimRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.RenewClaimResponse.FromString,
+                _registered_method=True)
+        self.ReleaseReviewItem = channel.unary_unary(
+                '/guard_service.v1.ReviewService/ReleaseReviewItem',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.ReleaseReviewItemRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.ReleaseReviewItemResponse.FromString,
+                _registered_method=True)
+        self.ResolveReviewItem = channel.unary_unary(
+                '/guard_service.v1.ReviewService/ResolveReviewItem',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.ResolveReviewItemRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.ResolveReviewItemResponse.FromString,
+                _registered_method=True)
+        self.AppealReviewItem = channel.unary_unary(
+                '/guard_service.v1.ReviewService/AppealReviewItem',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.AppealReviewItemRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.AppealReviewItemResponse.FromString,
+                _registered_method=True)
+        self.MarkGoldenItem = channel.unary_unary(
+                '/guard_service.v1.ReviewService/MarkGoldenItem',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemResponse.FromString,
+                _registered_method=True)
 
 
 class ReviewServiceServicer(object):
-    """ReviewService shows what waits for people.
+    """ReviewService shows what waits for people, gives it to them one by one, and takes what they
+    decide. Callers see the items of their tenant; another tenant's are NOT_FOUND like none at all.
+
+    A reviewer is the name that the caller's credential proves. Only a server that asks for no
+    credentials believes the request's `reviewer`. A call sent again with the same request_id within
+    a day changes nothing more and has the same answer; without a request_id each is a new one.
     """
 
     def ListReviewItems(self, request, context):
         """ListReviewItems lists review items, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReviewItem(self, request, context):
+        """GetReviewItem gives one item, and what people said of it once it is resolved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimReviewItem(self, request, context):
+        """ClaimReviewItem gives the reviewer the item that most needs them, for as long as the lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewClaim(self, request, context):
+        """RenewClaim lets the lease last from now again; ABORTED (CLAIM_LOST) where it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseReviewItem(self, request, context):
+        """ReleaseReviewItem lets others have the item; ABORTED (CLAIM_LOST) where the lease has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveReviewItem(self, request, context):
+        """ResolveReviewItem keeps what the reviewer says; where the lease has ended it is ABORTED
+        (CLAIM_LOST), and nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppealReviewItem(self, request, context):
+        """AppealReviewItem has somebody else look again at a resolved item, once; their outcome is final.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkGoldenItem(self, request, context):
+        """MarkGoldenItem takes a resolved item's outcome as the right one: it is then shown, like any
+        other, to every reviewer who has not seen it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +157,41 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     request_deserializer=guard__service_dot_v1_dot_review__pb2.ListReviewItemsRequest.FromString,
                     response_serializer=guard__service_dot_v1_dot_review__pb2.ListReviewItemsResponse.SerializeToString,
             ),
+            'GetReviewItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReviewItem,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.GetReviewItemRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.GetReviewItemResponse.SerializeToString,
+            ),
+            'ClaimReviewItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimReviewItem,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.ClaimReviewItemRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.ClaimReviewItemResponse.SerializeToString,
+            ),
+            'RenewClaim': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewClaim,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.RenewClaimRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.RenewClaimResponse.SerializeToString,
+            ),
+            'ReleaseReviewItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseReviewItem,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.ReleaseReviewItemRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.ReleaseReviewItemResponse.SerializeToString,
+            ),
+            'ResolveReviewItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveReviewItem,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.ResolveReviewItemRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.ResolveReviewItemResponse.SerializeToString,
+            ),
+            'AppealReviewItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppealReviewItem,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.AppealReviewItemRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.AppealReviewItemResponse.SerializeToString,
+            ),
+            'MarkGoldenItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkGoldenItem,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'guard_service.v1.ReviewService', rpc_method_handlers)
@@ -70,7 +201,12 @@ def add_ReviewServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReviewService(object):
-    """ReviewService shows what waits for people.
+    """ReviewService shows what waits for people, gives it to them one by one, and takes what they
+    decide. Callers see the items of their tenant; another tenant's are NOT_FOUND like none at all.
+
+    A reviewer is the name that the caller's credential proves. Only a server that asks for no
+    credentials believes the request's `reviewer`. A call sent again with the same request_id within
+    a day changes nothing more and has the same answer; without a request_id each is a new one.
     """
 
     @staticmethod
@@ -90,6 +226,195 @@ class ReviewService(object):
             '/guard_service.v1.ReviewService/ListReviewItems',
             guard__service_dot_v1_dot_review__pb2.ListReviewItemsRequest.SerializeToString,
             guard__service_dot_v1_dot_review__pb2.ListReviewItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReviewItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/GetReviewItem',
+            guard__service_dot_v1_dot_review__pb2.GetReviewItemRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.GetReviewItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimReviewItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/ClaimReviewItem',
+            guard__service_dot_v1_dot_review__pb2.ClaimReviewItemRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.ClaimReviewItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewClaim(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/RenewClaim',
+            guard__service_dot_v1_dot_review__pb2.RenewClaimRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.RenewClaimResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseReviewItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/ReleaseReviewItem',
+            guard__service_dot_v1_dot_review__pb2.ReleaseReviewItemRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.ReleaseReviewItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveReviewItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/ResolveReviewItem',
+            guard__service_dot_v1_dot_review__pb2.ResolveReviewItemRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.ResolveReviewItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppealReviewItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/AppealReviewItem',
+            guard__service_dot_v1_dot_review__pb2.AppealReviewItemRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.AppealReviewItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkGoldenItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/MarkGoldenItem',
+            guard__service_dot_v1_dot_review__pb2.MarkGoldenItemRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.MarkGoldenItemResponse.FromString,
             options,
             channel_credentials,
             insecure,

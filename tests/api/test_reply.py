@@ -11,6 +11,7 @@ from guard_service.decision import Decision, ReviewReason
 from guard_service.engine.window import Coverage
 from guard_service.pipeline import Assessment, Outcome, Timings, Usage
 from guard_service.policy import Action, OnUnavailable
+from guard_service.review.item import Outcome as ReviewOutcome
 from guard_service.review.item import ReviewItem
 from guard_service.sign import TextSign
 from guard_service.v1 import moderation_pb2 as pb
@@ -47,12 +48,13 @@ OUTCOME = Outcome(
         (ReviewReason, review_pb2.ReviewReason),
         (TextSign, pb.TextSign),
         (Judge, pb.Judge),
+        (ReviewOutcome, review_pb2.Outcome),
     ],
 )
 def test_every_member_of_ours_has_its_name_on_the_wire_and_the_other_way_round(
     ours: type, theirs: object
 ) -> None:
-    names = {reply._wire(member) for member in ours}  # type: ignore[attr-defined]
+    names = {reply.wire_name(member) for member in ours}
     assert names == {n for n in theirs.keys() if not n.endswith("UNSPECIFIED")}  # type: ignore[attr-defined]  # noqa: SIM118
 
 

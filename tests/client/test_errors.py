@@ -23,6 +23,8 @@ def test_each_code_has_a_class(code: grpc.StatusCode) -> None:
         "INVALID_ARGUMENT": client.InvalidRequest,
         "OUT_OF_RANGE": client.InvalidRequest,
         "NOT_FOUND": client.InvalidRequest,
+        "ABORTED": client.Conflict,
+        "FAILED_PRECONDITION": client.Conflict,
         "UNAUTHENTICATED": client.Unauthenticated,
         "PERMISSION_DENIED": client.PermissionDenied,
         "RESOURCE_EXHAUSTED": client.Overloaded,

@@ -2,36 +2,22 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from review_items import item
+from sqlalchemy import select, update
 
-from guard_service.conversation import Role
-from guard_service.decision import ReviewReason
+from guard_service.conversation import Conversation, Message, Role
 from guard_service.errors import SettingsInvalid, StoreUnavailable
-from guard_service.policy import Action
-from guard_service.review.item import ReviewItem
+from guard_service.review.cipher import Sealer
+from guard_service.review.claim import Reviewer
+from guard_service.review.item import Place
+from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
-
-
-def item(number: int = 0, **values: object) -> ReviewItem:
-    made = ReviewItem(
-        id=f"{number:032x}",
-        request_id=f"request-{number}",
-        created_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
-        reason=ReviewReason.BLOCKED,
-        action=Action.BLOCK,
-        judged_role=Role.ASSISTANT,
-        unsafe_score=0.75,
-        codes=("S1", "S10"),
-        policy="default",
-        policy_version="1",
-        model="guard-tiny",
-        conversation_digest="d" * 64,
-        labels={"chat": "\N{GRINNING FACE}\x00\u2028"},
-    )
-    return replace(made, **values)  # type: ignore[arg-type]
+from guard_service.review.table import metadata, review_texts
 
 
 @pytest.fixture
@@ -104,7 +90,7 @@ async def test_many_at_once_are_all_written(store: ReviewStore) -> None:
 async def test_sqlite_writes_through_to_the_disk_without_a_write_ahead_log(
     store: ReviewStore,
 ) -> None:
-    with store._engine.connect() as connection:
+    with store.database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
@@ -139,6 +125,22 @@ async def test_the_same_request_of_another_tenant_is_another_item(store: ReviewS
     assert len((await store.list_items(10)).items) == 2
 
 
+_WITHOUT_TENANTS = """
+CREATE TABLE before (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, id VARCHAR(32) NOT NULL UNIQUE,
+    request_id VARCHAR(128) NOT NULL, conversation_digest VARCHAR(64) NOT NULL,
+    created_at DATETIME NOT NULL, reason VARCHAR(16) NOT NULL, action VARCHAR(16) NOT NULL,
+    judged_role VARCHAR(16) NOT NULL, unsafe_score FLOAT, codes TEXT NOT NULL,
+    policy VARCHAR(64) NOT NULL, policy_version VARCHAR(64) NOT NULL, model VARCHAR(128) NOT NULL,
+    labels TEXT NOT NULL, UNIQUE (request_id, conversation_digest));
+INSERT INTO before SELECT sequence, id, request_id, conversation_digest, created_at, reason, action,
+    judged_role, unsafe_score, codes, policy, policy_version, model, labels FROM review_items;
+DROP TABLE review_texts; DROP TABLE review_resolutions; DROP TABLE review_requests;
+DROP TABLE review_items; DROP TABLE alembic_version;
+ALTER TABLE before RENAME TO review_items;
+"""
+
+
 async def test_a_database_of_before_there_were_tenants_keeps_its_items(tmp_path: Path) -> None:
     path = tmp_path / "guard.db"
     store = ReviewStore(f"sqlite:///{path}")
@@ -146,21 +148,76 @@ async def test_a_database_of_before_there_were_tenants_keeps_its_items(tmp_path:
     await store.add(item(1))
     await store.stop()
     with sqlite3.connect(path) as old:
-        (created,) = old.execute(
-            "SELECT sql FROM sqlite_master WHERE name = 'review_items'"
-        ).fetchone()
-        created = created.replace("\ttenant VARCHAR(64) NOT NULL, \n", "").replace("tenant, ", "")
-        old.execute("ALTER TABLE review_items RENAME TO newer")
-        old.execute(created)
-        columns = ", ".join(row[1] for row in old.execute("PRAGMA table_info(review_items)"))
-        assert "tenant" not in columns
-        old.execute(f"INSERT INTO review_items SELECT {columns} FROM newer")
-        old.execute("DROP TABLE newer")
+        old.executescript(_WITHOUT_TENANTS)
     old.close()
     for number in (2, 3):  # and the second start finds all in order
         store = ReviewStore(f"sqlite:///{path}")
         await store.start()
         await store.add(item(number))
         stored = [each.request_id for each in (await store.list_items(10)).items]
+        assert (await store.get(item(1).id)).item.place.category == "S1"
         await store.stop()
     assert stored == ["request-3", "request-2", "request-1"]
+
+
+ODD = "\x00 %00 \N{GRINNING FACE} \u2028 \u202e a\u0301 \ufffe \r\n"
+
+
+@pytest.fixture
+async def either(database_url: str) -> AsyncIterator[ReviewStore]:
+    store = ReviewStore(database_url, Sealer([b"k" * 32]))
+    await store.start()
+    yield store
+    await store.stop()
+
+
+async def test_nul_and_odd_unicode_come_back_as_they_were(either: ReviewStore) -> None:
+    odd = item(request_id=ODD, labels={ODD: ODD}, place=Place(language=ODD))
+    assert [await either.add(odd), await either.add(replace(odd, id="f" * 32))] == [odd.id] * 2
+    assert (await either.list_items(10)).items == (odd,)
+
+
+async def test_a_kept_text_is_sealed_on_disk_and_comes_back_to_its_holder(
+    either: ReviewStore,
+) -> None:
+    said = Conversation((Message(Role.USER, ODD + "\ud800"),))
+    await either.add(item(conversation=said, place=Place(keep_text_s=60)))
+    claim = await ReviewQueue(either, draw=lambda: 0.9).claim(Reviewer("ann", None), 60)
+    assert claim is not None
+    assert claim.item.conversation == said
+    with either.database.engine.connect() as connection:
+        (sealed,) = connection.execute(select(review_texts.c.sealed)).scalars()
+    assert ODD.encode() not in sealed
+
+
+async def test_a_text_that_no_policy_keeps_is_not_stored(either: ReviewStore) -> None:
+    await either.add(item(conversation=Conversation((Message(Role.USER, "hello"),))))
+    with either.database.engine.connect() as connection:
+        assert connection.execute(select(review_texts)).all() == []
+
+
+async def test_a_text_whose_time_is_over_is_gone_at_once_and_deleted_by_the_purge(
+    either: ReviewStore,
+) -> None:
+    said = Conversation((Message(Role.USER, "hello"),))
+    await either.add(item(conversation=said, place=Place(keep_text_s=60)))
+    with either.database.engine.begin() as connection:
+        connection.execute(update(review_texts).values(expires_ms=1))
+    claim = await ReviewQueue(either, draw=lambda: 0.9).claim(Reviewer("ann", None), 60)
+    assert claim is not None
+    assert claim.item.conversation is None
+    assert (await either.purge(), await either.purge()) == (1, 0)
+
+
+async def test_migrations_make_the_tables_that_the_queries_are_written_for(
+    either: ReviewStore,
+) -> None:
+    with either.database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+async def test_several_servers_start_on_one_new_database(database_url: str) -> None:
+    stores = [ReviewStore(database_url) for _ in range(4)]
+    await asyncio.gather(*(store.start() for store in stores))
+    await asyncio.gather(*(store.stop() for store in stores))

@@ -1,0 +1,91 @@
+"""The client of people who work the review queue, for threads."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from guard_service.client.answer import ReviewItem
+from guard_service.client.message import Message, Role, ToolCall
+from guard_service.client.sync import GuardClient
+from guard_service.client.wire import from_wire
+from guard_service.v1 import moderation_pb2, review_pb2
+
+
+class Outcome(Enum):
+    """What a human says of the model's decision."""
+
+    UPHELD = "upheld"
+    OVERTURNED = "overturned"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An item that is the caller's until `lease_until`; messages only where they are kept."""
+
+    item: ReviewItem
+    token: int
+    lease_until: datetime
+    messages: tuple[Message, ...] = field(repr=False)
+
+
+class ReviewClient(GuardClient):
+    """Each call that changes something carries an id of its own, so that retries do it once."""
+
+    def __init__(self, target: str, *, reviewer: str = "", **options: Any) -> None:
+        """`reviewer` is for servers that ask for no credentials; others know who calls."""
+        super().__init__(target, **options)
+        self._reviewer = reviewer
+
+    def claim(
+        self, *, categories: Sequence[str] = (), languages: Sequence[str] = (), lease_s: int = 0
+    ) -> Claim | None:
+        """The item that most needs this reviewer; None where nothing waits for them."""
+        answer = self._ask(
+            "ClaimReviewItem",
+            self._once(categories=categories, languages=languages, lease_s=lease_s),
+        )
+        return _claim(answer.claim) if answer.HasField("claim") else None
+
+    def renew(self, item_id: str, token: int, *, lease_s: int = 0) -> Claim:
+        """Hold it from now on again; Conflict where the lease has ended."""
+        fields = {"reviewer": self._reviewer, "item_id": item_id, "token": token}
+        return _claim(self._ask("RenewClaim", fields | {"lease_s": lease_s}).claim)
+
+    def release(self, item_id: str, token: int) -> None:
+        self._ask("ReleaseReviewItem", self._once(item_id=item_id, token=token))
+
+    def resolve(
+        self, item_id: str, token: int, outcome: Outcome, *, codes: Sequence[str] = ()
+    ) -> None:
+        """Say what it is; Conflict where the lease has ended, and then nothing is kept."""
+        wire = f"OUTCOME_{outcome.name}"
+        fields = self._once(item_id=item_id, token=token, outcome=wire, codes=codes)
+        self._ask("ResolveReviewItem", fields)
+
+    def appeal(self, item_id: str) -> None:
+        """Have somebody else look again, once; Conflict where the item is not resolved."""
+        self._ask("AppealReviewItem", self._once(item_id=item_id))
+
+    def mark_golden(self, item_id: str) -> None:
+        """Show this resolved item to all reviewers, to measure them."""
+        self._ask("MarkGoldenItem", {"item_id": item_id})
+
+    def _once(self, **fields: Any) -> Mapping[str, Any]:
+        return fields | {"reviewer": self._reviewer, "request_id": uuid.uuid4().hex}
+
+    def _ask(self, method: str, fields: Mapping[str, Any]) -> Any:
+        request = getattr(review_pb2, f"{method}Request")(**fields)
+        return self._call(getattr(self._stubs.review, method), request)
+
+
+def _claim(wire: Any) -> Claim:
+    return from_wire(Claim, wire, messages=tuple(map(_message, wire.messages)))
+
+
+def _message(wire: moderation_pb2.Message) -> Message:
+    role = Role[moderation_pb2.Role.Name(wire.role).removeprefix("ROLE_")]
+    calls = tuple(ToolCall(call.name, call.arguments_json) for call in wire.tool_calls)
+    return Message(role, wire.content, calls, wire.name)

@@ -1,0 +1,83 @@
+"""Seals the texts that a policy keeps: AES-256-GCM, with a key for each tenant."""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from guard_service.conversation import Conversation, Message, Role, ToolCall
+from guard_service.errors import SettingsInvalid
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    key_id: str
+    data: bytes = field(repr=False)
+
+
+class Sealer:
+    """Seals with the first key and opens with any; without one, with a key of this process."""
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        keys = keys or (os.urandom(_KEY_BYTES),)
+        self._keys = {hashlib.sha256(key).hexdigest()[:16]: key for key in keys}
+        self._first = next(iter(self._keys))
+
+    def seal(self, conversation: Conversation, tenant: str, item_id: str) -> Sealed:
+        nonce, text = os.urandom(_NONCE_BYTES), json.dumps(_to_json(conversation)).encode()
+        cipher = self._cipher(self._first, tenant)
+        return Sealed(self._first, nonce + cipher.encrypt(nonce, text, item_id.encode()))
+
+    def open(self, sealed: Sealed, tenant: str, item_id: str) -> Conversation | None:
+        """The conversation; None where its key is gone, or it is not what was sealed there."""
+        if sealed.key_id not in self._keys:
+            return None
+        nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
+        try:
+            text = self._cipher(sealed.key_id, tenant).decrypt(nonce, data, item_id.encode())
+        except InvalidTag:
+            return None
+        return _from_json(json.loads(text))
+
+    def _cipher(self, key_id: str, tenant: str) -> AESGCM:
+        info = b"guard review text\x00" + tenant.encode()
+        return AESGCM(HKDF(SHA256(), _KEY_BYTES, None, info).derive(self._keys[key_id]))
+
+
+def read_keys(text: str) -> tuple[bytes, ...]:
+    """Keys of 32 bytes in base64, one a line, the one to seal with first."""
+    try:
+        keys = tuple(base64.b64decode(line, validate=True) for line in text.split())
+    except binascii.Error:
+        keys = (b"",)
+    if any(len(key) != _KEY_BYTES for key in keys):
+        raise SettingsInvalid(f"review_keys: each line is {_KEY_BYTES} bytes in base64")
+    return keys
+
+
+def _to_json(conversation: Conversation) -> list[Any]:
+    return [
+        [m.role.value, m.content, m.name, [[c.name, c.arguments_json] for c in m.tool_calls]]
+        for m in conversation.messages
+    ]
+
+
+def _from_json(rows: list[Any]) -> Conversation:
+    return Conversation(
+        tuple(
+            Message(Role(role), content, tuple(ToolCall(*call) for call in calls), name)
+            for role, content, name, calls in rows
+        )
+    )

@@ -1,0 +1,59 @@
+"""The nouns of the queue: who asks for what, and what they then hold."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from guard_service.review.item import Outcome, ReviewItem
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """A person, who sees the items of one tenant; None: of all."""
+
+    name: str
+    tenant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which items a reviewer takes; empty: all."""
+
+    categories: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+EVERYTHING = Route()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What its holder shows to act on an item: a later claim has a larger token."""
+
+    item_id: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    item: ReviewItem
+    token: int
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reviewer's resolution, before it is one."""
+
+    outcome: Outcome
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of claims: tried first in that lane."""
+
+    random: float = 0.1
+    golden: float = 0.02
+
+
+USUAL = Shares()

@@ -1,0 +1,1 @@
+"""In order; never changed once released."""

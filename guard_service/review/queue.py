@@ -1,0 +1,244 @@
+"""Gives items to people, one holder each, and takes what they decide.
+
+    waiting --claim--> held --resolve--> waiting for another look, or closed
+       ^                 |                                       |
+       +---- release, or the lease ends           appeal: one more look, by somebody else
+
+Every act on a held item names the token of its claim, so whoever lost the lease is refused.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Update, insert, select, update
+
+from guard_service.errors import ClaimLost, NotAppealable, NotResolved, ReviewItemUnknown
+from guard_service.review.claim import (
+    EVERYTHING,
+    USUAL,
+    Answer,
+    Claim,
+    Held,
+    Reviewer,
+    Route,
+    Shares,
+)
+from guard_service.review.item import Lane
+from guard_service.review.once import Call, once
+from guard_service.review.row import item_from_row, utc_from_ms
+from guard_service.review.selection import choose, draw_lanes, free_for
+from guard_service.review.store import ReviewStore
+from guard_service.review.table import now_ms, review_items, review_resolutions
+
+items = review_items.c
+
+_UNHELD = {"holder": "", "lease_until_ms": 0}
+
+
+class ReviewQueue:
+    """`clock_ms` is an SQL expression, so that one clock measures every server's leases."""
+
+    def __init__(
+        self,
+        store: ReviewStore,
+        shares: Shares = USUAL,
+        draw: Callable[[], float] = random.random,
+        clock_ms: ColumnElement[int] | None = None,
+    ) -> None:
+        self._store = store
+        self._shares = shares
+        self._draw = draw
+        self._clock_ms: ColumnElement[Any] = now_ms() if clock_ms is None else clock_ms
+
+    async def claim(
+        self, reviewer: Reviewer, lease_s: float, route: Route = EVERYTHING, request_id: str = ""
+    ) -> Claim | None:
+        """Hold the item that most needs this reviewer; None where nothing waits for them."""
+        call = Call(reviewer, request_id, ("claim", *route.categories, *route.languages))
+
+        def work(connection: Connection) -> Claim | None:
+            answer = once(
+                connection, call, lambda: self._claim(connection, reviewer, lease_s, route)
+            )
+            return self._held(connection, reviewer, Held(**answer)) if answer else None
+
+        return await self._store.database.run(work)
+
+    async def renew(self, reviewer: Reviewer, held: Held, lease_s: float) -> Claim:
+        """Hold it for `lease_s` from now; ClaimLost if the lease has ended."""
+        until = {"lease_until_ms": self._clock_ms + int(lease_s * 1000)}
+
+        def work(connection: Connection) -> Claim:
+            self._change(connection, reviewer, held, until)
+            return self._held(connection, reviewer, held)
+
+        return await self._store.database.run(work)
+
+    async def release(self, reviewer: Reviewer, held: Held, request_id: str = "") -> None:
+        """Let others have it; ClaimLost if they have already."""
+        await self._once(
+            Call(reviewer, request_id, ("release", held.item_id, str(held.token))),
+            lambda connection: self._change(connection, reviewer, held, _UNHELD),
+        )
+
+    async def resolve(
+        self, reviewer: Reviewer, held: Held, answer: Answer, request_id: str = ""
+    ) -> None:
+        """Keep what the reviewer says; ClaimLost if the lease has ended, and nothing is kept."""
+        said = (answer.outcome.value, ",".join(answer.codes))
+        await self._once(
+            Call(reviewer, request_id, ("resolve", held.item_id, str(held.token), *said)),
+            lambda connection: self._resolve(connection, reviewer, held, answer),
+        )
+
+    async def appeal(self, reviewer: Reviewer, item_id: str, request_id: str = "") -> None:
+        """Have somebody else look again, once, whose outcome is final."""
+        await self._once(
+            Call(reviewer, request_id, ("appeal", item_id)),
+            lambda connection: self._appeal(connection, reviewer, item_id),
+        )
+
+    async def mark_golden(self, reviewer: Reviewer, item_id: str) -> None:
+        """Show a resolved item to every reviewer who has not seen it, to measure them."""
+        resolved = items.lane.in_([Lane.CLOSED.value, Lane.GOLDEN.value])
+        statement = _of(reviewer, item_id).where(resolved).values(lane=Lane.GOLDEN.value)
+
+        def work(connection: Connection) -> None:
+            if connection.execute(statement).rowcount == 0:
+                _check_known(connection, reviewer, item_id)
+                raise NotResolved
+
+        await self._store.database.run(work)
+
+    async def _once(self, call: Call, work: Callable[[Connection], object]) -> None:
+        def answer(connection: Connection) -> dict[str, Any]:
+            work(connection)
+            return {"is_done": True}
+
+        await self._store.database.run(lambda c: once(c, call, lambda: answer(c)))
+
+    def _claim(
+        self, connection: Connection, reviewer: Reviewer, lease_s: float, route: Route
+    ) -> dict[str, Any] | None:
+        for lane in draw_lanes(self._shares, self._draw()):
+            chosen = choose(
+                connection, free_for(reviewer, route, lane, self._clock_ms), self._clock_ms
+            )
+            if chosen is not None:
+                return self._take(connection, reviewer, chosen, lease_s)
+        return None
+
+    def _take(
+        self, connection: Connection, reviewer: Reviewer, sequence: int, lease_s: float
+    ) -> dict[str, Any]:
+        statement = (
+            update(review_items)
+            .where(items.sequence == sequence)
+            .values(
+                holder=reviewer.name,
+                token=items.token + 1,
+                lease_until_ms=self._clock_ms + int(lease_s * 1000),
+            )
+            .returning(items.id, items.token)
+        )
+        item_id, token = connection.execute(statement).one()
+        return {"item_id": item_id, "token": token}
+
+    def _held(self, connection: Connection, reviewer: Reviewer, held: Held) -> Claim:
+        """What the holder sees of the item: not how it was chosen, nor what others said."""
+        statement = select(review_items).where(*self._holds(reviewer, held))
+        row = connection.execute(statement).mappings().one_or_none()
+        if row is None:
+            raise ClaimLost
+        item = item_from_row(row)
+        item = replace(item, conversation=self._store.text_of(connection, item))
+        return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]))
+
+    def _holds(self, reviewer: Reviewer, held: Held) -> list[ColumnElement[bool]]:
+        holds = [
+            items.id == held.item_id,
+            items.holder == reviewer.name,
+            items.token == held.token,
+            items.lease_until_ms > self._clock_ms,
+        ]
+        return holds if reviewer.tenant is None else [*holds, items.tenant == reviewer.tenant]
+
+    def _change(
+        self, connection: Connection, reviewer: Reviewer, held: Held, values: dict[str, Any]
+    ) -> Any:
+        """Change the held item; its row as it then is."""
+        holds = update(review_items).where(*self._holds(reviewer, held))
+        row = (
+            connection.execute(holds.values(values).returning(review_items))
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            _check_known(connection, reviewer, held.item_id)
+            raise ClaimLost
+        return row
+
+    def _resolve(
+        self, connection: Connection, reviewer: Reviewer, held: Held, answer: Answer
+    ) -> None:
+        row = self._change(connection, reviewer, held, _UNHELD | {"num_looks": items.num_looks + 1})
+        connection.execute(
+            insert(review_resolutions).values(
+                item_id=held.item_id,
+                look=row["num_looks"],
+                reviewer=reviewer.name,
+                token=held.token,
+                outcome=answer.outcome.value,
+                codes=",".join(answer.codes),
+                resolved_ms=self._clock_ms,
+            )
+        )
+        if Lane(row["lane"]) is Lane.GOLDEN or row["num_looks"] < row["looks_wanted"]:
+            return
+        if _disagrees(connection, row, answer):
+            values = {"looks_wanted": row["looks_wanted"] + 1}
+        else:
+            values = {"lane": Lane.CLOSED.value, "outcome": answer.outcome.value}
+        connection.execute(_of(reviewer, held.item_id).values(values))
+
+    def _appeal(self, connection: Connection, reviewer: Reviewer, item_id: str) -> None:
+        closed = _of(reviewer, item_id).where(
+            items.lane == Lane.CLOSED.value, items.is_appealed.is_(False)
+        )
+        again = closed.values(
+            lane=Lane.RANKED.value,
+            outcome="",
+            is_appealed=True,
+            looks_wanted=items.num_looks + 1,
+            opened_ms=self._clock_ms,
+        )
+        if connection.execute(again).rowcount == 0:
+            _check_known(connection, reviewer, item_id)
+            raise NotAppealable
+
+
+def _of(reviewer: Reviewer, item_id: str) -> Update:
+    statement = update(review_items).where(items.id == item_id)
+    if reviewer.tenant is None:
+        return statement
+    return statement.where(items.tenant == reviewer.tenant)
+
+
+def _check_known(connection: Connection, reviewer: Reviewer, item_id: str) -> None:
+    """ReviewItemUnknown where there is none, or it is another tenant's: nobody can tell which."""
+    statement = select(items.id).where(items.id == item_id)
+    if reviewer.tenant is not None:
+        statement = statement.where(items.tenant == reviewer.tenant)
+    if connection.execute(statement).scalar() is None:
+        raise ReviewItemUnknown
+
+
+def _disagrees(connection: Connection, row: Any, answer: Answer) -> bool:
+    """Two people saw it differently: then a third decides."""
+    if row["num_looks"] != 2 or row["is_appealed"]:
+        return False
+    looks = review_resolutions.c
+    first = select(looks.outcome).where(looks.item_id == row["id"], looks.look == 1)
+    return bool(connection.execute(first).scalar_one() != answer.outcome.value)

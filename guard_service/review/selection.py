@@ -1,0 +1,69 @@
+"""Which item a claim gets: the lane is drawn, then the most urgent that the reviewer may have."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, select, union_all
+from sqlalchemy.sql import literal
+
+from guard_service.review.claim import Reviewer, Route, Shares
+from guard_service.review.item import Lane
+from guard_service.review.priority import NUM_LEVELS, by_urgency
+from guard_service.review.table import review_items, review_resolutions
+
+items = review_items.c
+
+Free = Sequence[ColumnElement[bool]]
+
+
+def draw_lanes(shares: Shares, drawn: float) -> Sequence[Lane]:
+    """The drawn lane first. Golden items are no work: without a draw they are not given."""
+    if drawn < shares.golden:
+        return Lane.GOLDEN, Lane.RANKED, Lane.RANDOM
+    if drawn < shares.golden + shares.random:
+        return Lane.RANDOM, Lane.RANKED
+    return Lane.RANKED, Lane.RANDOM
+
+
+def free_for(reviewer: Reviewer, route: Route, lane: Lane, clock_ms: ColumnElement[int]) -> Free:
+    """What holds for the items that this reviewer may be given."""
+    looks = review_resolutions.c
+    is_theirs = (looks.item_id == items.id) & (looks.reviewer == reviewer.name)
+    free = [
+        items.lane == lane.value,
+        items.lease_until_ms <= clock_ms,
+        ~select(looks.look).where(is_theirs).exists(),
+    ]
+    if reviewer.tenant is not None:
+        free.append(items.tenant == reviewer.tenant)
+    if route.categories:
+        free.append(items.category.in_(route.categories))
+    if route.languages:
+        free.append(items.language.in_(route.languages))
+    return free
+
+
+def choose(connection: Connection, free: Free, clock_ms: ColumnElement[int]) -> int | None:
+    """The most urgent free item that nobody is just taking, locked; its sequence."""
+    for level in _levels(connection, free, clock_ms):
+        oldest = _oldest(items.sequence, free, level).with_for_update(skip_locked=True)
+        chosen: int | None = connection.execute(oldest).scalar()
+        if chosen is not None:
+            return chosen
+    return None
+
+
+def _levels(connection: Connection, free: Free, clock_ms: ColumnElement[int]) -> list[int]:
+    """Levels with free items, the most urgent first; each is one probe of the index."""
+    probes = [
+        select(literal(level), _oldest(items.opened_ms, free, level).scalar_subquery())
+        for level in range(NUM_LEVELS)
+    ]
+    rows = connection.execute(union_all(*probes)).all()
+    now_ms = int(connection.execute(select(clock_ms)).scalar_one())
+    return by_urgency({level: ms for level, ms in rows if ms is not None}, now_ms)
+
+
+def _oldest(column: ColumnElement[int], free: Free, level: int) -> Select[Any]:
+    oldest = select(column).where(*free, items.level == level)
+    return oldest.order_by(items.opened_ms).limit(1)

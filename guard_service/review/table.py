@@ -1,0 +1,136 @@
+"""The tables, for SQLite and PostgreSQL alike. `migrations/` makes them; a test compares."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class AnyText(TypeDecorator[str]):
+    """Text of callers: PostgreSQL stores no NUL, so that is escaped."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and value.replace("%", "%25").replace("\x00", "%00")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return value and value.replace("%00", "\x00").replace("%25", "%")
+
+
+class now_ms(FunctionElement[int]):
+    """The database's clock in milliseconds: all leases of all servers are measured by it."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(now_ms, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+def clock_ms(connection: Connection) -> int:
+    return int(connection.execute(now_ms().select()).scalar_one())
+
+
+metadata = MetaData()
+
+review_items = Table(
+    "review_items",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("request_id", AnyText, nullable=False),
+    Column("conversation_digest", String(64), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("judged_role", String(16), nullable=False),
+    Column("unsafe_score", Float),
+    Column("codes", Text, nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("policy_version", String(64), nullable=False),
+    Column("model", String(128), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("tenant", String(64), nullable=False),
+    # Where it waits, and for whom.
+    Column("lane", String(8), nullable=False, server_default="ranked"),
+    Column("level", Integer, nullable=False, server_default="8"),
+    Column("category", String(8), nullable=False, server_default=""),
+    Column("language", AnyText, nullable=False, server_default=""),
+    Column("opened_ms", BigInteger, nullable=False, server_default="0"),
+    # Who has it. The token grows with each claim and fences who had it before.
+    Column("holder", AnyText, nullable=False, server_default=""),
+    Column("token", BigInteger, nullable=False, server_default="0"),
+    Column("lease_until_ms", BigInteger, nullable=False, server_default="0"),
+    # What people said.
+    Column("num_looks", Integer, nullable=False, server_default="0"),
+    Column("looks_wanted", Integer, nullable=False, server_default="1"),
+    Column("is_appealed", Boolean, nullable=False, server_default="0"),
+    Column("outcome", String(16), nullable=False, server_default=""),
+    # A request sent again finds its item; an id that a caller reuses for another text does not.
+    UniqueConstraint("tenant", "request_id", "conversation_digest"),
+    Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
+    Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
+    sqlite_autoincrement=True,
+)
+
+review_resolutions = Table(
+    "review_resolutions",
+    metadata,
+    Column("item_id", ForeignKey("review_items.id"), primary_key=True),
+    Column("look", Integer, primary_key=True),  # one resolution each, whatever races for it
+    Column("reviewer", AnyText, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("codes", Text, nullable=False),
+    Column("resolved_ms", BigInteger, nullable=False),
+    # Nobody takes a second look at what they looked at.
+    UniqueConstraint("item_id", "reviewer"),
+)
+
+review_texts = Table(
+    "review_texts",
+    metadata,
+    Column("item_id", ForeignKey("review_items.id"), primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False, index=True),
+)
+
+review_requests = Table(
+    "review_requests",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("reviewer", AnyText, primary_key=True),
+    Column("request_id", AnyText, primary_key=True),
+    Column("call", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("answered_ms", BigInteger, nullable=False, index=True),
+)

@@ -1,0 +1,49 @@
+import base64
+from dataclasses import replace
+
+import pytest
+
+from guard_service.conversation import Conversation, Message, Role, ToolCall
+from guard_service.errors import SettingsInvalid
+from guard_service.review.cipher import Sealer, read_keys
+
+OLD, NEW = b"o" * 32, b"n" * 32
+SAID = Conversation(
+    (
+        Message(Role.USER, "\x00\ud800 hello", name="n"),
+        Message(Role.ASSISTANT, "", (ToolCall("f", "{}"),)),
+    )
+)
+
+
+def test_what_was_sealed_opens_for_its_tenant_and_item_alone() -> None:
+    sealer = Sealer([NEW])
+    sealed = sealer.seal(SAID, "acme", "1")
+    assert sealer.open(sealed, "acme", "1") == SAID
+    assert sealer.open(sealed, "other", "1") is None
+    assert sealer.open(sealed, "acme", "2") is None
+    damaged = replace(sealed, data=sealed.data[:-1] + bytes([sealed.data[-1] ^ 1]))
+    assert sealer.open(damaged, "acme", "1") is None
+
+
+def test_an_exchanged_key_still_opens_what_it_sealed_while_it_is_there() -> None:
+    sealed = Sealer([OLD]).seal(SAID, "acme", "1")
+    assert Sealer([NEW, OLD]).open(sealed, "acme", "1") == SAID
+    assert Sealer([NEW]).open(sealed, "acme", "1") is None
+
+
+def test_the_same_text_is_sealed_differently_each_time() -> None:
+    sealer = Sealer([NEW])
+    assert sealer.seal(SAID, "a", "1") != sealer.seal(SAID, "a", "1")
+
+
+@pytest.mark.parametrize("text", ["short", "c2hvcnQ=", "not base64!"])
+def test_a_key_that_is_none_is_refused_without_quoting_it(text: str) -> None:
+    with pytest.raises(SettingsInvalid, match="review_keys") as error:
+        read_keys(text)
+    assert text not in str(error.value)
+
+
+def test_keys_are_lines_of_base64() -> None:
+    lines = "\n".join(base64.b64encode(key).decode() for key in (NEW, OLD))
+    assert read_keys(f"{lines}\n") == (NEW, OLD)
