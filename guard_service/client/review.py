@@ -43,7 +43,7 @@ class ReviewClient(GuardClient):
         self, *, categories: Sequence[str] = (), languages: Sequence[str] = (), lease_s: int = 0
     ) -> Claim | None:
         """The item that most needs this reviewer; None where nothing waits for them."""
-        answer = self._ask(
+        answer = self._review(
             "ClaimReviewItem",
             self._once(categories=categories, languages=languages, lease_s=lease_s),
         )
@@ -52,10 +52,10 @@ class ReviewClient(GuardClient):
     def renew(self, item_id: str, token: int, *, lease_s: int = 0) -> Claim:
         """Hold it from now on again; Conflict where the lease has ended."""
         fields = {"reviewer": self._reviewer, "item_id": item_id, "token": token}
-        return _claim(self._ask("RenewClaim", fields | {"lease_s": lease_s}).claim)
+        return _claim(self._review("RenewClaim", fields | {"lease_s": lease_s}).claim)
 
     def release(self, item_id: str, token: int) -> None:
-        self._ask("ReleaseReviewItem", self._once(item_id=item_id, token=token))
+        self._review("ReleaseReviewItem", self._once(item_id=item_id, token=token))
 
     def resolve(
         self, item_id: str, token: int, outcome: Outcome, *, codes: Sequence[str] = ()
@@ -63,20 +63,20 @@ class ReviewClient(GuardClient):
         """Say what it is; Conflict where the lease has ended, and then nothing is kept."""
         wire = f"OUTCOME_{outcome.name}"
         fields = self._once(item_id=item_id, token=token, outcome=wire, codes=codes)
-        self._ask("ResolveReviewItem", fields)
+        self._review("ResolveReviewItem", fields)
 
     def appeal(self, item_id: str) -> None:
         """Have somebody else look again, once; Conflict where the item is not resolved."""
-        self._ask("AppealReviewItem", self._once(item_id=item_id))
+        self._review("AppealReviewItem", self._once(item_id=item_id))
 
     def mark_golden(self, item_id: str) -> None:
         """Show this resolved item to all reviewers, to measure them."""
-        self._ask("MarkGoldenItem", {"item_id": item_id})
+        self._review("MarkGoldenItem", {"item_id": item_id})
 
     def _once(self, **fields: Any) -> Mapping[str, Any]:
         return fields | {"reviewer": self._reviewer, "request_id": uuid.uuid4().hex}
 
-    def _ask(self, method: str, fields: Mapping[str, Any]) -> Any:
+    def _review(self, method: str, fields: Mapping[str, Any]) -> Any:
         request = getattr(review_pb2, f"{method}Request")(**fields)
         return self._call(getattr(self._stubs.review, method), request)
 
