@@ -90,9 +90,14 @@ async def test_many_at_once_are_all_written(store: ReviewStore) -> None:
 async def test_sqlite_writes_through_to_the_disk_without_a_write_ahead_log(
     store: ReviewStore,
 ) -> None:
-    with store.database.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    def pragma(name: str) -> object:
+        return connection.driver_connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    connection = store.database.engine.raw_connection()
+    try:
+        assert (pragma("journal_mode"), pragma("synchronous")) == ("delete", 2)  # FULL
+    finally:
+        connection.close()
 
 
 async def test_a_database_that_fails_is_told_without_quoting_what_was_written(
