@@ -30,7 +30,7 @@ from guard_service.review.once import Call, once
 from guard_service.review.row import item_from_row, utc_from_ms
 from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import now_ms, review_items, review_resolutions
+from guard_service.review.table import now_ms, of_tenant, review_items, review_resolutions
 
 items = review_items.c
 
@@ -157,13 +157,13 @@ class ReviewQueue:
         return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]))
 
     def _holds(self, reviewer: Reviewer, held: Held) -> list[ColumnElement[bool]]:
-        holds = [
+        return [
             items.id == held.item_id,
             items.holder == reviewer.name,
             items.token == held.token,
             items.lease_until_ms > self._clock_ms,
+            *of_tenant(reviewer.tenant),
         ]
-        return holds if reviewer.tenant is None else [*holds, items.tenant == reviewer.tenant]
 
     def _change(
         self, connection: Connection, reviewer: Reviewer, held: Held, values: dict[str, Any]
@@ -220,17 +220,12 @@ class ReviewQueue:
 
 
 def _of(reviewer: Reviewer, item_id: str) -> Update:
-    statement = update(review_items).where(items.id == item_id)
-    if reviewer.tenant is None:
-        return statement
-    return statement.where(items.tenant == reviewer.tenant)
+    return update(review_items).where(items.id == item_id, *of_tenant(reviewer.tenant))
 
 
 def _check_known(connection: Connection, reviewer: Reviewer, item_id: str) -> None:
     """ReviewItemUnknown where there is none, or it is another tenant's: nobody can tell which."""
-    statement = select(items.id).where(items.id == item_id)
-    if reviewer.tenant is not None:
-        statement = statement.where(items.tenant == reviewer.tenant)
+    statement = select(items.id).where(items.id == item_id, *of_tenant(reviewer.tenant))
     if connection.execute(statement).scalar() is None:
         raise ReviewItemUnknown
 

@@ -9,7 +9,7 @@ from sqlalchemy.sql import literal
 from guard_service.review.claim import Reviewer, Route, Shares
 from guard_service.review.item import Lane
 from guard_service.review.priority import NUM_LEVELS, by_urgency
-from guard_service.review.table import review_items, review_resolutions
+from guard_service.review.table import of_tenant, review_items, review_resolutions
 
 items = review_items.c
 
@@ -33,9 +33,8 @@ def free_for(reviewer: Reviewer, route: Route, lane: Lane, clock_ms: ColumnEleme
         items.lane == lane.value,
         items.lease_until_ms <= clock_ms,
         ~select(looks.look).where(is_theirs).exists(),
+        *of_tenant(reviewer.tenant),
     ]
-    if reviewer.tenant is not None:
-        free.append(items.tenant == reviewer.tenant)
     if route.categories:
         free.append(items.category.in_(route.categories))
     if route.languages:

@@ -15,6 +15,7 @@ from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
 from guard_service.review.row import item_from_row, resolution_from_row, row_from_item
 from guard_service.review.table import (
     clock_ms,
+    of_tenant,
     review_items,
     review_requests,
     review_resolutions,
@@ -121,9 +122,7 @@ def _purge(connection: Connection) -> int:
 
 
 def _record(connection: Connection, item_id: str, tenant: str | None) -> Record:
-    statement = select(review_items).where(review_items.c.id == item_id)
-    if tenant is not None:
-        statement = statement.where(review_items.c.tenant == tenant)
+    statement = select(review_items).where(review_items.c.id == item_id, *of_tenant(tenant))
     row = connection.execute(statement).mappings().one_or_none()
     if row is None:
         raise ReviewItemUnknown
@@ -142,11 +141,10 @@ def _list_items(
     connection: Connection, page_size: int, cursor: int | None, tenant: str | None
 ) -> Page:
     columns = review_items.c
-    statement = select(review_items).order_by(columns.sequence.desc()).limit(page_size + 1)
+    statement = select(review_items).where(*of_tenant(tenant))
+    statement = statement.order_by(columns.sequence.desc()).limit(page_size + 1)
     if cursor is not None:
         statement = statement.where(columns.sequence < cursor)
-    if tenant is not None:
-        statement = statement.where(columns.tenant == tenant)
     rows = connection.execute(statement).mappings().all()
     has_more = len(rows) > page_size
     items = tuple(map(item_from_row, rows[:page_size]))

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Dialect,
@@ -134,3 +135,8 @@ review_requests = Table(
     Column("answer", Text, nullable=False),
     Column("answered_ms", BigInteger, nullable=False, index=True),
 )
+
+
+def of_tenant(tenant: str | None) -> list[ColumnElement[bool]]:
+    """What holds for the items that a caller of this tenant may see; None sees those of all."""
+    return [] if tenant is None else [review_items.c.tenant == tenant]
