@@ -1,4 +1,4 @@
-"""Compiles the factors into a Llama of two layers, whose weights are then exactly these tables.
+"""Compiles the factors into a Llama of two layers, whose weights hold their tables.
 
 Layer 0 looks one and two tokens back and copies their vectors, marks what stands inside the
 conversation and whose turn it is; its feed-forward multiplies the vectors. Layer 1 takes the mean
