@@ -26,8 +26,10 @@ from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
+from guard_service.publication import Publication, publishing
 from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
+from guard_service.review.sink.choice import open_sinks
 from guard_service.sight.endpoint import Endpoint
 from guard_service.sight.gauges import Sources
 from guard_service.sight.logs import report_loop_error
@@ -35,7 +37,7 @@ from guard_service.sight.observed import ObservedFeed, ObservedReader, observed
 from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
-from guard_service.stop import on_hangup, stop_signal
+from guard_service.stop import on_hangup, stop_signal, until_stopped
 
 log = logging.getLogger(__name__)
 
@@ -114,21 +116,25 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
     on_serving = server.set_serving if server else _ignore
     limiter = refusals.attempt(lambda: open_limiter(settings))
+    sinks = refusals.attempt(lambda: open_sinks(settings))
     async with open_guard(settings, on_serving, refusals, access) as guard:
         assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
+        assert sinks is not None, "This is a bug: a refusal was lost."
         info = partial(_server_info, guard, settings)
         door = Door(
             settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
         )
         meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
         moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
-        await server.start(moderating, reviewing(guard.prepared.store, settings))
-        async with endpoint.serving(_sources(server, guard)):
-            try:
-                yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
-            finally:
-                await server.stop(settings.lame_duck_s, settings.drain_s)
-                await limiter.close()
+        store = guard.prepared.store
+        async with publishing(settings, store, sinks) as publication:
+            await server.start(moderating, reviewing(store, publication.feed, settings))
+            async with endpoint.serving(_sources(server, guard, publication)):
+                try:
+                    yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
+                finally:
+                    await server.stop(settings.lame_duck_s, settings.drain_s)
+                    await limiter.close()
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
@@ -150,23 +156,8 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         log.info("listening", extra={"action": "listening", **where})
         if access.is_open:
             log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})
-        await _until(stopping, listening.engine)
+        await until_stopped(stopping, listening.engine.start())
         log.info("draining", extra={"action": "draining"})
-
-
-async def _until(stopping: asyncio.Event, engine: EnginePool) -> None:
-    """Start the engine and wait for the signal, which may come before the engine is up."""
-    starting = asyncio.create_task(engine.start())
-    stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        if not stop.done():
-            await starting
-            await stop
-    finally:
-        for task in (starting, stop):
-            task.cancel()
-        await asyncio.gather(starting, stop, return_exceptions=True)
 
 
 def limits(settings: Settings) -> Limits:
@@ -229,9 +220,14 @@ def _pool(
     return EnginePool(devices, supervise, on_serving)
 
 
-def _sources(server: GuardServer, guard: Guard) -> Sources:
-    lanes, backlog = guard.batcher.lanes, guard.prepared.store
-    return Sources(lambda: server.is_serving, lambda: len(guard.engine.engines), lanes, backlog)
+def _sources(server: GuardServer, guard: Guard, publication: Publication) -> Sources:
+    return Sources(
+        lambda: server.is_serving,
+        lambda: len(guard.engine.engines),
+        guard.batcher.lanes,
+        guard.prepared.store,
+        publication.relays,
+    )
 
 
 def _server_info(guard: Guard, settings: Settings) -> ServerInfo:

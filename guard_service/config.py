@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     review_keys_file: Path | None = None  # seal the texts that policies keep
     review_keys: str = Field("", repr=False)  # the same, from the environment
 
+    feed_days: Positive = 30  # events are kept for so long, and until they are published
+    feed_url: str = Field("", repr=False)  # publish them: nats, amqp(s), redis(s) or kafka(s)://
+    feed_topic: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")] = "guard.review"
+    webhook_url: str = Field("", repr=False)  # and to this address
+    webhook_secret: str = Field("", repr=False)  # whsec_..., which signs what is sent there
+
     requests_per_minute: Limited = 0  # of each tenant, if access_file says no other; 0: no limit
     tokens_per_minute: Limited = 0
     quota_redis_url: str = Field("", repr=False)  # where several servers count together

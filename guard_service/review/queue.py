@@ -25,8 +25,11 @@ from guard_service.review.claim import (
     Route,
     Shares,
 )
+from guard_service.review.event import EventKind
 from guard_service.review.item import Lane
+from guard_service.review.looks import settle
 from guard_service.review.once import Call, once
+from guard_service.review.outbox import record
 from guard_service.review.row import item_from_row, utc_from_ms
 from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
@@ -195,13 +198,7 @@ class ReviewQueue:
                 resolved_ms=self._clock_ms,
             )
         )
-        if Lane(row["lane"]) is Lane.GOLDEN or row["num_looks"] < row["looks_wanted"]:
-            return
-        if _disagrees(connection, row, answer):
-            values = {"looks_wanted": row["looks_wanted"] + 1}
-        else:
-            values = {"lane": Lane.CLOSED.value, "outcome": answer.outcome.value}
-        connection.execute(_of(reviewer, held.item_id).values(values))
+        settle(connection, row, answer)
 
     def _appeal(self, connection: Connection, reviewer: Reviewer, item_id: str) -> None:
         closed = _of(reviewer, item_id).where(
@@ -214,9 +211,11 @@ class ReviewQueue:
             looks_wanted=items.num_looks + 1,
             opened_ms=self._clock_ms,
         )
-        if connection.execute(again).rowcount == 0:
+        tenant = connection.execute(again.returning(items.tenant)).scalar()
+        if tenant is None:
             _check_known(connection, reviewer, item_id)
             raise NotAppealable
+        record(connection, EventKind.APPEALED, item_id, tenant, {})
 
 
 def _of(reviewer: Reviewer, item_id: str) -> Update:
@@ -228,12 +227,3 @@ def _check_known(connection: Connection, reviewer: Reviewer, item_id: str) -> No
     statement = select(items.id).where(items.id == item_id, *of_tenant(reviewer.tenant))
     if connection.execute(statement).scalar() is None:
         raise ReviewItemUnknown
-
-
-def _disagrees(connection: Connection, row: Any, answer: Answer) -> bool:
-    """Two people saw it differently: then a third decides."""
-    if row["num_looks"] != 2 or row["is_appealed"]:
-        return False
-    looks = review_resolutions.c
-    first = select(looks.outcome).where(looks.item_id == row["id"], looks.look == 1)
-    return bool(connection.execute(first).scalar_one() != answer.outcome.value)

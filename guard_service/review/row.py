@@ -64,6 +64,27 @@ def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
     )
 
 
+def data_of_item(item: ReviewItem) -> dict[str, Any]:
+    """What the event of a new item tells: what the item is, not how it will be shown to people."""
+    told = (
+        "request_id",
+        "conversation_digest",
+        "reason",
+        "action",
+        "judged_role",
+        "unsafe_score",
+        "policy",
+        "policy_version",
+        "model",
+    )
+    row = row_from_item(item)
+    return {name: row[name] for name in told} | {
+        "created_at": item.created_at.isoformat(),
+        "codes": list(item.codes),
+        "labels": dict(item.labels),
+    }
+
+
 def resolution_from_row(row: RowMapping) -> Resolution:
     return Resolution(
         row["look"],

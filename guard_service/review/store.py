@@ -11,8 +11,15 @@ from guard_service.conversation import Conversation
 from guard_service.errors import ReviewItemUnknown, StoreUnavailable
 from guard_service.review.cipher import Sealed, Sealer
 from guard_service.review.database import Database
+from guard_service.review.event import EventKind
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
-from guard_service.review.row import item_from_row, resolution_from_row, row_from_item
+from guard_service.review.outbox import record
+from guard_service.review.row import (
+    data_of_item,
+    item_from_row,
+    resolution_from_row,
+    row_from_item,
+)
 from guard_service.review.table import (
     clock_ms,
     of_tenant,
@@ -86,6 +93,7 @@ class ReviewStore:
         connection.execute(insert(review_items).values(row_from_item(item)))
         if item.conversation is not None and item.place.keep_text_s:
             self._keep_text(item, item.conversation, connection)
+        record(connection, EventKind.ADDED, item.id, item.tenant, data_of_item(item))
         return item.id
 
     def _keep_text(

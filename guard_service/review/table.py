@@ -136,6 +136,49 @@ review_requests = Table(
     Column("answered_ms", BigInteger, nullable=False, index=True),
 )
 
+_number = BigInteger().with_variant(Integer, "sqlite")  # where only INTEGER counts up by itself
+
+# What happened, written with what happened. A position is given once the row is committed, by one
+# at a time: sequences of PostgreSQL are drawn in another order than their rows are seen.
+review_events = Table(
+    "review_events",
+    metadata,
+    Column("sequence", _number, primary_key=True, autoincrement=True),
+    Column("position", BigInteger, unique=True),
+    Column("id", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("item_id", String(32), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("occurred_ms", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("review_events_of_tenant", "tenant", "position"),
+    sqlite_autoincrement=True,
+)
+_unplaced = review_events.c.position.is_(None)
+Index(
+    "review_events_unplaced",
+    review_events.c.sequence,
+    postgresql_where=_unplaced,
+    sqlite_where=_unplaced,
+)
+
+review_feed = Table(  # one row
+    "review_feed",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("head", BigInteger, nullable=False),  # the last position given
+    Column("purged", BigInteger, nullable=False),  # the last position deleted
+)
+
+review_sinks = Table(
+    "review_sinks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("position", BigInteger, nullable=False),  # all up to it is acknowledged
+    Column("holder", String(32), nullable=False),  # the one server that publishes there
+    Column("lease_until_ms", BigInteger, nullable=False),
+)
+
 
 def of_tenant(tenant: str | None) -> list[ColumnElement[bool]]:
     """What holds for the items that a caller of this tenant may see; None sees those of all."""
