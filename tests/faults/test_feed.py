@@ -69,8 +69,9 @@ class Reader:
         columns, last = (events.sequence, events.item_id, events.id), 0
         while True:
             later = select(*columns).where(events.sequence > last).order_by(events.sequence)
-            for last, *told in await self.database.read(lambda c, q=later: c.execute(q).all()):
-                self.naive.append((told[0], told[1]))
+            rows = await self.database.read(lambda c, q=later: c.execute(q).all())
+            self.naive += [(row.item_id, row.id) for row in rows]
+            last = rows[-1].sequence if rows else last
             await asyncio.sleep(0.005)
 
 

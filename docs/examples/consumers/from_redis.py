@@ -1,6 +1,7 @@
 """python from_redis.py inbox.db redis://127.0.0.1:6379/0 guard.review"""
 
 import sys
+from contextlib import suppress
 
 from inbox import Inbox
 from redis import Redis
@@ -11,10 +12,8 @@ GROUP, NAME = "example", "one"
 
 def consume(inbox: Inbox, url: str, topic: str) -> None:
     client = Redis.from_url(url)
-    try:
+    with suppress(ResponseError):  # it is there
         client.xgroup_create(topic, GROUP, id="0", mkstream=True)
-    except ResponseError:
-        pass  # it is there
     after = "0"  # first what was read before and not acknowledged
     while True:
         answer = client.xreadgroup(GROUP, NAME, {topic: after}, count=100, block=1000)
