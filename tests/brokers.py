@@ -1,12 +1,11 @@
 """The brokers that the feed can be published to, each with a topic that is gone afterwards."""
 
-import asyncio
 import base64
 import os
 import socket
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,8 +51,8 @@ class Broker:
         return f"from_{self.name}.py", url, self.topic
 
 
-@contextmanager
-def broker_of(name: str) -> Iterator[Broker]:
+@asynccontextmanager
+async def broker_of(name: str) -> AsyncIterator[Broker]:
     topic = f"guard_test.t{uuid.uuid4().hex}"
     if name == "kafka":
         with kafka_url() as url:
@@ -67,7 +66,7 @@ def broker_of(name: str) -> Iterator[Broker]:
         try:
             yield broker
         finally:
-            asyncio.run(forget(broker))
+            await forget(broker)
 
 
 def free_port() -> int:

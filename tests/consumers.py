@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "examples" / "consumers"
 
 
 @contextmanager
-def consuming(example: str, inbox: Path, *arguments: str) -> Iterator[None]:
+def consuming(inbox: Path, example: str, *arguments: str) -> Iterator[None]:
     process = subprocess.Popen([sys.executable, str(FOLDER / example), str(inbox), *arguments])
     try:
         yield

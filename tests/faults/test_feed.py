@@ -159,11 +159,12 @@ async def test_a_relay_that_dies_between_publishing_and_marking_loses_nothing(
 ) -> None:
     store, inbox = ReviewStore(server), tmp_path / "inbox.db"
     await store.start()
-    with broker_of(name) as broker, dying_relay(server, broker) as relay:
-        async with writing(store, SEED):
-            with receiving(broker, inbox):
-                await asyncio.to_thread(wait_for_deaths, relay)
-        num_events = await check(store, broker, inbox)
+    async with broker_of(name) as broker:
+        with dying_relay(server, broker) as relay:
+            async with writing(store, SEED):
+                with receiving(broker, inbox):
+                    await asyncio.to_thread(wait_for_deaths, relay)
+            num_events = await check(store, broker, inbox)
     print(f"{name}: {NUM_KILLS} kills, {num_events} events, none lost, each item's in order")
     await store.stop()
 
@@ -175,14 +176,13 @@ async def test_a_broker_that_is_cut_off_loses_nothing(
     store, inbox = ReviewStore(server), tmp_path / "inbox.db"
     await store.start()
     feed = Feed(store.database, kept_s=3600, poll_s=0.01)
-    with broker_of(name) as broker:
-        async with TcpProxy(*broker.address).running() as proxy:
-            (sink,) = open_sinks(broker.at_port(proxy.port).settings)
-            async with feed.running(), Relay(feed, sink).running():
-                async with writing(store, SEED):
-                    with receiving(broker, inbox):
-                        await cut_often(proxy)
-                num_events = await check(store, broker, inbox)
+    async with broker_of(name) as broker, TcpProxy(*broker.address).running() as proxy:
+        (sink,) = open_sinks(broker.at_port(proxy.port).settings)
+        async with feed.running(), Relay(feed, sink).running():
+            async with writing(store, SEED):
+                with receiving(broker, inbox):
+                    await cut_often(proxy)
+            num_events = await check(store, broker, inbox)
     print(f"{name}: {NUM_CUTS} cuts, {num_events} events, none lost, each item's in order")
     await store.stop()
 
