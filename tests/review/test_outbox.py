@@ -1,6 +1,5 @@
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from review_items import end_lease, item
@@ -29,15 +28,10 @@ async def store(database_url: str) -> AsyncIterator[ReviewStore]:
     await store.stop()
 
 
-async def told(store: ReviewStore, after: int | None = None, **of: Any) -> list[Event]:
+async def told(store: ReviewStore, after: int | None = None) -> list[Event]:
     await store.database.run(outbox.place)
-    return list(
-        (await store.database.read(lambda c: outbox.read(c, after, **read_all(**of)))).events
-    )
-
-
-def read_all(tenant: str | None = None, limit: int = 1000) -> dict[str, Any]:
-    return {"tenant": tenant, "limit": limit}
+    found = await store.database.read(lambda c: outbox.read(c, after, None, 1000))
+    return list(found.events)
 
 
 async def resolve(store: ReviewStore, reviewer: Reviewer, answer: Answer) -> Claim:
