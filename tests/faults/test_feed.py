@@ -1,7 +1,7 @@
 """Consumers get the committed events and no others, each item's in order, whatever breaks.
 
 GUARD_TEST_RELAY_KILLS sets how often the relay is killed between publishing and marking,
-GUARD_TEST_BROKER_CUTS how often each broker is cut off.
+GUARD_TEST_BROKER_CUTS how often each broker is cut off, GUARD_TEST_EVENTS how many are read along.
 """
 
 import asyncio
@@ -30,8 +30,9 @@ from guard_service.review.sink.choice import open_sinks
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import review_events
 
-NUM_KILLS = int(os.environ.get("GUARD_TEST_RELAY_KILLS", "3"))
-NUM_CUTS = int(os.environ.get("GUARD_TEST_BROKER_CUTS", "3"))
+NUM_KILLS = int(os.environ.get("GUARD_TEST_RELAY_KILLS", "2"))
+NUM_CUTS = int(os.environ.get("GUARD_TEST_BROKER_CUTS", "2"))
+NUM_EVENTS = int(os.environ.get("GUARD_TEST_EVENTS", "300"))
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 events = review_events.c
 
@@ -144,7 +145,8 @@ async def test_readers_of_the_feed_miss_nothing_where_readers_by_sequence_do(url
     await store.start()
     async with reading(url) as reader:
         async with writing(store, SEED):
-            await asyncio.sleep(1.0)
+            while len(reader.fed) < NUM_EVENTS:
+                await asyncio.sleep(0.05)
         wanted = await committed(store.database)
     assert by_item(reader.fed) == by_item(wanted)
     num_missed = len(set(wanted) - set(reader.naive))
@@ -161,7 +163,7 @@ async def test_a_relay_that_dies_between_publishing_and_marking_loses_nothing(
     await store.start()
     async with broker_of(name) as broker:
         with dying_relay(server, broker) as relay:
-            async with writing(store, SEED):
+            async with writing(store, SEED, pause_s=0.2):
                 with receiving(broker, inbox):
                     await asyncio.to_thread(wait_for_deaths, relay)
             num_events = await check(store, broker, inbox)
