@@ -6,8 +6,9 @@ all readers of this server together.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from guard_service.errors import Overloaded, StoreUnavailable, Unavailable
 from guard_service.review import outbox
@@ -67,18 +68,22 @@ class Feed:
                 yield found
                 after = found.position
                 if not found.events:
-                    await self.wait_beyond(after, heartbeat_s)
+                    await self._wait(partial(self._has_news, after), heartbeat_s)
         finally:
             self._num_watchers -= 1
         raise Unavailable("the server stops")
 
     async def wait_beyond(self, position: int, limit_s: float) -> None:
         """Return once there are events after that position, or the time is over."""
-        try:
+        await self._wait(lambda: self._head > position, limit_s)
+
+    def _has_news(self, position: int) -> bool:
+        return self._head > position or self._is_ending
+
+    async def _wait(self, is_over: Callable[[], bool], limit_s: float) -> None:
+        with suppress(TimeoutError):
             async with asyncio.timeout(limit_s), self._has_moved:
-                await self._has_moved.wait_for(lambda: self._head > position or self._is_ending)
-        except TimeoutError:
-            pass
+                await self._has_moved.wait_for(is_over)
 
     async def _place(self) -> None:
         while True:
@@ -102,11 +107,9 @@ class Feed:
 
     async def _purge(self) -> None:
         while True:
-            try:
+            with suppress(StoreUnavailable):  # whoever places says so
                 while await self.purge() == outbox.MAX_PURGED:
                     pass
-            except StoreUnavailable:
-                pass  # told by whoever places
             await asyncio.sleep(_PURGE_EVERY_S)
 
     async def purge(self) -> int:

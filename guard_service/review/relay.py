@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-from guard_service.errors import SinkUnavailable, StoreUnavailable
+from guard_service.errors import GuardError, SinkUnavailable, StoreUnavailable
 from guard_service.review.event import Event
 from guard_service.review.feed import Feed
 from guard_service.review.place import Place, num_behind
@@ -81,7 +81,7 @@ class Relay:
             try:
                 await self.turn()
                 self._note(None)
-            except (SinkUnavailable, StoreUnavailable) as error:
+            except GuardError as error:
                 self._note(error)
                 await asyncio.sleep(pause_s(self._num_failures))
 

@@ -1,7 +1,6 @@
 """Which sinks the settings ask for. A broker's client is imported only where it is used."""
 
 from functools import partial
-from urllib.parse import urlsplit
 
 from guard_service.config import Settings
 from guard_service.errors import SettingsInvalid
@@ -21,7 +20,7 @@ def open_sinks(settings: Settings) -> list[Sink]:
 
 
 def _broker(url: str, topic: str, kept_s: float) -> Broker:
-    match urlsplit(url).scheme:
+    match url.partition("://")[0]:
         case "nats" | "tls":
             from guard_service.review.sink import nats
 

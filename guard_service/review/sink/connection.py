@@ -12,7 +12,7 @@ from guard_service.errors import SinkUnavailable
 from guard_service.review.event import Event
 
 ANSWER_S = 5.0  # for whatever a broker is asked
-_CLOSE_S = 1.0
+_CLOSE_S = 10.0  # a producer of Kafka waits for what is under way, and else lives on
 
 
 class Connection(Protocol):

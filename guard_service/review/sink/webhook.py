@@ -12,7 +12,6 @@ import hmac
 import ipaddress
 import time
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -83,16 +82,17 @@ def read_secret(text: str) -> bytes:
 
 
 def _check(url: str) -> None:
-    parts = urlsplit(url)
-    is_fine = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-    if not is_fine or not parts.hostname or parts.username:
+    try:
+        parts = httpx.URL(url)
+        is_fine = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.host))
+        is_fine = is_fine and bool(parts.host) and not parts.userinfo
+    except (httpx.InvalidURL, ValueError):
+        is_fine = False
+    if not is_fine:
         problem = "https to a host, or http to a loopback address, without a user"
         raise SettingsInvalid(f"webhook_url: {problem}")
 
 
-def _is_loopback(host: str | None) -> bool:
-    """An address, not a name: a name is what somebody else says it is."""
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+def _is_loopback(host: str) -> bool:
+    """Of an address; ValueError for a name, which is what somebody else says it is."""
+    return ipaddress.ip_address(host).is_loopback

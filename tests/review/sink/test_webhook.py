@@ -70,7 +70,7 @@ async def test_an_event_is_sent_signed_and_under_its_id(
 
 @pytest.mark.parametrize(
     "answer",
-    ["500 Oops", "410 Gone", "302 Found\r\nlocation: http://169.254.169.254/", "101 Switching"],
+    ["500 Oops", "410 Gone", "307 Elsewhere\r\nlocation: /elsewhere", "101 Switching"],
 )
 async def test_what_is_not_a_success_is_a_failure_and_nobody_is_sent_on(
     webhook: Webhook, receiver: Receiver, answer: str
@@ -99,6 +99,8 @@ async def test_nobody_at_the_address_is_a_failure(webhook: Webhook, receiver: Re
         "ftp://127.0.0.1/",
         "https://user:password@example.com/",
         "https:///nowhere",
+        "https://host:99999/",
+        "https://[",
         "nonsense",
     ],
 )
