@@ -18,7 +18,7 @@ from guard_service.review.event import Slice
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.25
-_AWAY_S = 2.0  # after the database failed
+_AWAY_S = 5.0  # after the database failed
 _PURGE_EVERY_S = 600.0
 _HEARTBEAT_S = 15.0
 _PAGE = 100

@@ -94,9 +94,8 @@ class Relay:
 
     def _note(self, error: Exception | None) -> None:
         """Log that the sink went or came back, once."""
-        was_away, self._num_failures = self._num_failures > 0, self._num_failures + 1
-        if error is None:
-            self._num_failures = 0
+        was_away = self._num_failures > 0
+        self._num_failures = self._num_failures + 1 if error else 0
         if error and not was_away:
             extra = {"action": "feed_sink_lost", "sink": self._sink.name, "problem": str(error)}
             log.error("events wait until they can be published", extra=extra)

@@ -39,7 +39,7 @@ class Dying:
 
 async def relay(database_url: str, settings: Settings, num_waves: int) -> None:
     database = Database(database_url)
-    feed = Feed(database, kept_s=3600, poll_s=0.01)
+    feed = Feed(database, kept_s=3600, poll_s=0.05)
     (sink,) = open_sinks(settings)
     async with feed.running(), Relay(feed, Dying(sink, num_waves), LEASE_S).running():
         await asyncio.Event().wait()

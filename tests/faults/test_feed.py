@@ -73,14 +73,14 @@ class Reader:
             rows = await self.database.read(lambda c, q=later: c.execute(q).all())
             self.naive += [(row.item_id, row.id) for row in rows]
             last = rows[-1].sequence if rows else last
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def reading(url: str) -> AsyncIterator[Reader]:
     """On a connection of its own; at the end it has read what there is."""
     reader = Reader(Database(url))
-    feed = Feed(reader.database, kept_s=3600, poll_s=0.01)
+    feed = Feed(reader.database, kept_s=3600, poll_s=0.05)
     async with feed.running():
         tasks = [asyncio.create_task(work) for work in (reader.follow(feed), reader.poll())]
         yield reader
@@ -177,7 +177,7 @@ async def test_a_broker_that_is_cut_off_loses_nothing(
 ) -> None:
     store, inbox = ReviewStore(server), tmp_path / "inbox.db"
     await store.start()
-    feed = Feed(store.database, kept_s=3600, poll_s=0.01)
+    feed = Feed(store.database, kept_s=3600, poll_s=0.05)
     async with broker_of(name) as broker, TcpProxy(*broker.address).running() as proxy:
         (sink,) = open_sinks(broker.at_port(proxy.port).settings)
         async with feed.running(), Relay(feed, sink).running():
