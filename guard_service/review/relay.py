@@ -81,7 +81,7 @@ class Relay:
             try:
                 await self.turn()
                 self._note(None)
-            except GuardError as error:
+            except Exception as error:  # of ours too: it must not end publishing for good
                 self._note(error)
                 await asyncio.sleep(pause_s(self._num_failures))
 
@@ -97,7 +97,8 @@ class Relay:
         was_away = self._num_failures > 0
         self._num_failures = self._num_failures + 1 if error else 0
         if error and not was_away:
-            extra = {"action": "feed_sink_lost", "sink": self._sink.name, "problem": str(error)}
+            problem = str(error) if isinstance(error, GuardError) else type(error).__name__
+            extra = {"action": "feed_sink_lost", "sink": self._sink.name, "problem": problem}
             log.error("events wait until they can be published", extra=extra)
         elif was_away and not error:
             extra = {"action": "feed_sink_back", "sink": self._sink.name}

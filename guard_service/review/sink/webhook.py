@@ -86,6 +86,7 @@ def _check(url: str) -> None:
         parts = httpx.URL(url)
         is_fine = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.host))
         is_fine = is_fine and bool(parts.host) and not parts.userinfo
+        is_fine = is_fine and (parts.port or 0) < 2**16
     except (httpx.InvalidURL, ValueError):
         is_fine = False
     if not is_fine:
