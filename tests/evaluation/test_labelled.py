@@ -5,7 +5,7 @@ import pytest
 
 from guard_service.conversation import Message, Role
 from guard_service.errors import InvalidRequest
-from guard_service.screening.labelled import read_labelled
+from guard_service.evaluation.labelled import require_labelled as read_labelled
 
 SECRET = "a text that must not be quoted"
 
@@ -57,14 +57,14 @@ def test_nulls_and_blank_lines_are_passed_over(file: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"unsafe": "yes"}, "unsafe: must be true or false"),
+        ({"unsafe": "perhaps"}, "unsafe: must be true or false"),
         ({"unsafe": None}, "unsafe: must be true or false"),
         ({"role": "bot"}, "role: must be one of user"),
         ({"role": ["user"]}, "role: must be one of user"),
         ({"role": "system"}, "a system message cannot be"),
         ({"text": " "}, "it is blank"),
         ({"text": 7}, "content: must be text"),
-        ({"text": SECRET + "\ud800"}, "not JSON in UTF-8"),
+        ({"text": SECRET + "\ud800"}, "not UTF-8"),
         ({"id": 7}, "id: must be a string"),
         ({"messages": []}, "either text or messages"),
         ({"categories": "S1"}, "must be a list of codes"),
