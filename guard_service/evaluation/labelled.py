@@ -5,13 +5,14 @@ A row that does not hold together is a Rejected with its line, never with its te
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from guard_service.conversation import Conversation, Limits, Role, check_conversation
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.evaluation.dataset import Example, read_examples
 from guard_service.evaluation.record import Record, Unread, read_records
+from guard_service.language import is_unsupported
 from guard_service.screening.messages import read_conversation
 
 _CODE = re.compile(r"S[1-9][0-9]?")
@@ -62,6 +63,14 @@ def require_labelled(path: Path) -> Iterator[LabelledRow]:
         if isinstance(row, Rejected):
             raise _refusal(f"{path}:{row.line}", row.reason)
         yield row
+
+
+def with_language(row: LabelledRow) -> LabelledRow:
+    """A row that says no language is told apart only by whether the model was made for it."""
+    if row.lang:
+        return row
+    is_foreign = is_unsupported(row.conversation.judged.content)
+    return replace(row, lang="unsupported" if is_foreign else "supported")
 
 
 def _read(record: Record) -> Iterator[LabelledRow | Rejected]:

@@ -5,12 +5,13 @@ Rows are found again by the SHA-256 of their conversation.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.evaluation.evaluation import Judged, Judgement
+from guard_service.evaluation.labelled import LabelledRow, Rejected
 from guard_service.evaluation.record import Unread, read_records
 
 
@@ -19,17 +20,38 @@ class Readings:
     model: str
     policy: str  # id, version and the beginning of its digest
     judgements: Mapping[str, Judgement]  # by the conversation's digest
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return f"{self.model}, policy {self.policy}"
 
 
-def save_readings(path: Path, model: str, policy: str, judged: Iterable[Judged]) -> None:
+def match(
+    rows: Iterable[LabelledRow | Rejected], readings: Readings
+) -> tuple[list[Judged], list[Rejected]]:
+    """Rows with what was found of them, and those of which nothing was."""
+    judged, rejected = [], []
+    for row in rows:
+        if isinstance(row, Rejected):
+            rejected.append(row)
+            continue
+        key = row.conversation.digest()
+        if key in readings.judgements:
+            judged.append(Judged(row, readings.judgements[key]))
+        else:
+            reason = readings.refusals.get(key, "has no saved reading")
+            rejected.append(Rejected(row.line, reason))
+    return judged, rejected
+
+
+def save_readings(path: Path, readings: Readings) -> None:
     """As Parquet where the name ends so, else as JSON lines."""
-    found = {one.row.conversation.digest(): one.judgement for one in judged}
-    told = {"model": model, "policy": policy}
-    rows = [{"conversation": key} | asdict(value) | told for key, value in found.items()]
+    told = {"model": readings.model, "policy": readings.policy}
+    rows = [
+        {"conversation": key} | asdict(judgement) | told
+        for key, judgement in readings.judgements.items()
+    ]
     if path.suffix == ".parquet":
         import pyarrow as pa
         from pyarrow import parquet
