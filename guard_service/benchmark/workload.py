@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guard_service.conversation import Conversation, Message, Role
-from guard_service.prompt import turns
 from guard_service.evaluation.labelled import require_labelled
+from guard_service.prompt import turns
 
 CountTokens = Callable[[str], int]
 

@@ -63,8 +63,15 @@ def _own(row: Values) -> Iterator[Example]:
         raise _invalid("row", "must have either text or messages")
     role = row.get("role")
     messages = row["messages"] if "messages" in row else [{"role": role, "content": row["text"]}]
-    told = {key: row.get(key) for key in ("role", "categories", "id", "source", "lang")}
-    yield Example(messages, unsafe, **told)
+    yield Example(
+        messages,
+        unsafe,
+        role=role,
+        categories=row.get("categories"),
+        id=row.get("id"),
+        source=row.get("source"),
+        lang=row.get("lang"),
+    )
 
 
 def _openai(row: Values) -> Iterator[Example]:

@@ -24,14 +24,14 @@ class Judge:
     num_places: int
 
     def policy(self, name: str) -> Policy:
-        """By its id, or the default one where the name is empty; PolicyInvalid if there is none."""
+        """By its id, or the default one where the name is empty."""
         return self.pipeline.policies[name or self.pipeline.default_policy]
 
     async def read(
         self,
         conversations: Iterable[Conversation],
         policy: str,
-        on_read: Callable[[], object] = lambda: None,
+        on_read: Callable[[int], object] = lambda _: None,
     ) -> Readings:
         """Equal conversations are judged once; one that is refused has its reason instead."""
         distinct = {one.digest(): one for one in conversations}
@@ -44,7 +44,7 @@ class Judge:
                 except InvalidRequest as error:
                     return str(error)
                 finally:
-                    on_read()
+                    on_read(len(distinct))
 
         found = await asyncio.gather(*map(judge, distinct.values()))
         outcomes = dict(zip(distinct, found, strict=True))

@@ -48,7 +48,7 @@ def _reader(path: Path, file: BinaryIO) -> Iterator[Record | Unread]:
     *_, kind = [".jsonl", *(suffix.lower() for suffix in path.suffixes if suffix != ".gz")]
     if kind == ".parquet":
         return _parquet(path)
-    opened: Any = gzip.open(file) if path.suffix == ".gz" else file
+    opened: Any = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
     if kind == ".csv":
         return _csv(opened)
     return _array(path, opened) if opened.peek(1)[:1] == b"[" else _lines(opened)

@@ -2,11 +2,6 @@ import math
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn import metrics
-
-from guard_service.conversation import Conversation, Message, Role
 from guard_service.screening.evaluation import (
     Judged,
     average_precision,
@@ -16,6 +11,11 @@ from guard_service.screening.evaluation import (
     expected_calibration_error,
 )
 from guard_service.screening.labelled import LabelledRow
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from guard_service.conversation import Conversation, Message, Role
 
 
 def judged(
