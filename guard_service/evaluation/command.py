@@ -111,7 +111,8 @@ def _show(done: Done, *, as_json: bool) -> None:
 @contextmanager
 def _progress() -> Iterator[Callable[[int], object]]:
     """On a terminal, how far the model is and when it will be through."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("judging", total=None)
 
         def on_read(total: int) -> None:

@@ -18,6 +18,7 @@ from guard_service.policy import Policy
 from guard_service.taxonomy import TAXONOMY
 
 _FOLDER = Path(__file__).parent / "published"
+NO_ROWS = "no such rows were given"
 _MAX_ROWS_OFF = 0.05  # of a data set: editions differ by a few rows
 
 
@@ -105,7 +106,7 @@ def _finding(
     rows = [one for one in judged if _is_of(figure, one)]
     off = f"{len(rows)} rows, the published figure is of {figure.num_rows}"
     if not rows:
-        return Finding(str(figure), Agreement.NOT_COMPARED, "no such rows were given")
+        return Finding(str(figure), Agreement.NOT_COMPARED, NO_ROWS)
     if departure:
         return Finding(str(figure), Agreement.NOT_COMPARED, departure)
     if abs(len(rows) - figure.num_rows) > _MAX_ROWS_OFF * figure.num_rows:

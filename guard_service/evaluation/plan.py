@@ -9,12 +9,12 @@ from guard_service.conversation import Conversation
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.evaluation.comparison import Comparison, compare
 from guard_service.evaluation.evaluation import Bootstrap, Judged
-from guard_service.evaluation.expected import Expected, check, departure_of
+from guard_service.evaluation.expected import Expected, Finding, check, departure_of
 from guard_service.evaluation.gate import Bound, broken
 from guard_service.evaluation.judge import open_judge
 from guard_service.evaluation.labelled import LabelledRow, Rejected, read_labelled, with_language
 from guard_service.evaluation.readings import Readings, load_readings, match
-from guard_service.evaluation.report import Report, make_part
+from guard_service.evaluation.report import Part, Report, make_part
 
 Rows = Mapping[str, Sequence[LabelledRow | Rejected]]
 
@@ -55,19 +55,8 @@ async def carry_out(plan: Plan, settings: Settings) -> Done:
     if not judged:
         first = rejected[0] if rejected else Rejected(0, "no rows")
         raise _refusal(f"{', '.join(rows)}: line {first.line}", first.reason)
-    whole = make_part(judged, rejected, plan.bootstrap)
-    report = Report(
-        model=sides.ours.model,
-        policy=sides.ours.policy,
-        bootstrap=plan.bootstrap,
-        files={name: make_part(*found, plan.bootstrap) for name, found in matched.items()},
-        whole=whole,
-        comparison=_compare(judged, sides.theirs, plan.bootstrap) if sides.theirs else None,
-        expected=check(plan.expected, judged, plan.bootstrap, sides.departure)
-        if plan.expected
-        else (),
-        broken=broken(plan.bounds, whole.rows, len(rejected)),
-    )
+    parts = {name: make_part(*found, plan.bootstrap) for name, found in matched.items()}
+    report = _report(plan, sides, parts, judged, rejected)
     return Done(report, sides.ours, judged)
 
 
@@ -103,6 +92,30 @@ async def _other(plan: Plan, settings: Settings, asked: Sequence[Conversation]) 
         return None
     async with open_judge(settings.model_copy(update={"model": plan.against})) as judge:
         return await judge.read(asked, plan.policy, plan.on_read)
+
+
+def _report(
+    plan: Plan,
+    sides: _Sides,
+    parts: Mapping[str, Part],
+    judged: Sequence[Judged],
+    rejected: Sequence[Rejected],
+) -> Report:
+    bootstrap, (first, *more) = plan.bootstrap, parts.values()
+    whole = make_part(judged, rejected, bootstrap) if more else first
+    expected: tuple[Finding, ...] = ()
+    if plan.expected:
+        expected = check(plan.expected, judged, bootstrap, sides.departure)
+    return Report(
+        model=sides.ours.model,
+        policy=sides.ours.policy,
+        bootstrap=bootstrap,
+        files=parts,
+        whole=whole,
+        comparison=_compare(judged, sides.theirs, bootstrap) if sides.theirs else None,
+        expected=expected,
+        broken=broken(plan.bounds, whole.rows, len(rejected)),
+    )
 
 
 def _compare(judged: Sequence[Judged], theirs: Readings, bootstrap: Bootstrap) -> Comparison:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from guard_service.evaluation.comparison import Comparison
-from guard_service.evaluation.expected import Agreement, Finding
+from guard_service.evaluation.expected import NO_ROWS, Agreement, Finding
 from guard_service.evaluation.labelled import Rejected
 from guard_service.evaluation.report import Part, Report
 
@@ -67,15 +68,20 @@ def _comparison(out: Console, found: Comparison) -> None:
 
 
 def _expected(out: Console, findings: Sequence[Finding]) -> None:
+    absent = [one for one in findings if one.detail == NO_ROWS]
+    if absent:
+        out.print(f"[dim]{len(absent)} published figures are of data sets that were not given[/]")
     for one in findings:
+        if one in absent:
+            continue
         color = _COLORS[one.agreement]
         out.print(f"[{color}]{one.agreement.value:>12}[/] {escape(one.what)}: {escape(one.detail)}")
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     return table
 
 
