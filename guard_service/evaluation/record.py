@@ -9,6 +9,7 @@ import gzip
 import json
 import sys
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -51,7 +52,8 @@ def _reader(path: Path, file: BinaryIO) -> Iterator[Record | Unread]:
     opened: Any = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
     if kind == ".csv":
         return _csv(opened)
-    return _array(path, opened) if opened.peek(1)[:1] == b"[" else _lines(opened)
+    begins = opened.peek(8).removeprefix(BOM_UTF8).lstrip()[:1]
+    return _array(path, opened) if begins == b"[" else _lines(opened)
 
 
 def _lines(file: Iterable[bytes]) -> Iterator[Record | Unread]:
@@ -68,7 +70,7 @@ def _lines(file: Iterable[bytes]) -> Iterator[Record | Unread]:
 
 def _array(path: Path, file: BinaryIO) -> Iterator[Record | Unread]:
     try:
-        rows = json.loads(file.read().decode())
+        rows = json.loads(file.read().decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise _refusal(path, "not JSON in UTF-8") from None
     return (_record(number, values) for number, values in enumerate(rows, 1))
@@ -77,13 +79,13 @@ def _array(path: Path, file: BinaryIO) -> Iterator[Record | Unread]:
 def _csv(file: BinaryIO) -> Iterator[Record | Unread]:
     csv.field_size_limit(sys.maxsize)
     # Bytes that are no UTF-8 become what no text holds, so that they spoil their own row alone.
-    text = TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.DictReader(text, strict=True)
-    for values in rows:
-        if None in values or None in values.values():
-            yield Unread(rows.line_num, "has not the columns of the header")
-        else:
-            yield _record(rows.line_num, values)
+    with TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text:
+        rows = csv.DictReader(text, strict=True)
+        for values in rows:
+            if None in values or None in values.values():
+                yield Unread(rows.line_num, "has not the columns of the header")
+            else:
+                yield _record(rows.line_num, values)
 
 
 def _parquet(path: Path) -> Iterator[Record | Unread]:
