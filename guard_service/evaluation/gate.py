@@ -33,7 +33,7 @@ def broken(
     bounds: Iterable[Bound], rows: Sequence[EvaluationRow], num_rejected: int
 ) -> tuple[str, ...]:
     """What is wrong with each bound that is not kept; a figure that has no value keeps none."""
-    groups = {row.name: row for row in rows}
+    groups = {row.name: row for row in reversed(rows)}  # of two that share a name the upper one
     problems = []
     for bound in bounds:
         value = _value(bound, groups, num_rejected)

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from guard_service.chart import COLORS, Axis, Line, line_chart
 from guard_service.evaluation.comparison import Comparison
 from guard_service.evaluation.evaluation import Bootstrap, EvaluationRow, Judged, evaluate, verdicts
-from guard_service.evaluation.expected import Finding
+from guard_service.evaluation.expected import NO_ROWS, Finding
 from guard_service.evaluation.figures import Sample, rank
 from guard_service.evaluation.labelled import Rejected
 from guard_service.evaluation.sweep import ReliabilityBin, SweepRow, reliability, sweep
@@ -72,7 +72,7 @@ def write_report(folder: Path, report: Report, judged: Sequence[Judged]) -> None
         lstrip_blocks=True,
     )
     charts = list(_charts(report, verdicts(judged)))
-    page = pages.get_template("report.html").render(report=report, charts=charts)
+    page = pages.get_template("report.html").render(report=report, charts=charts, no_rows=NO_ROWS)
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from guard_service.evaluation.expected import NO_ROWS, Agreement, Finding
 from guard_service.evaluation.labelled import Rejected
 from guard_service.evaluation.report import Part, Report
 
-_HEADINGS = ("rows", "unsafe", "F1", "precision", "recall", "FPR", "AUPRC", "AUROC", "ECE")
+_HEADINGS = ("rows", "unsafe", "F1", "precision", "recall", "FPR", "AUPRC", "AUROC")
 _COLORS = {Agreement.AGREES: "green", Agreement.DIFFERS: "bold red", Agreement.NOT_COMPARED: "dim"}
 
 
@@ -36,7 +36,7 @@ def _part(out: Console, name: str, part: Part) -> None:
     title = escape(f"{name} ({datasets})" if datasets else name)
     table = _table(title, "", *_HEADINGS)
     for row in part.rows:
-        figures = (row.f1, row.precision, row.recall, row.fpr, row.auprc, row.auroc, row.ece)
+        figures = (row.f1, row.precision, row.recall, row.fpr, row.auprc, row.auroc)
         label = f"{row.by} {row.name}" if row.by in ("language", "tag") else row.name
         cells = (str(row.num_rows), str(row.num_unsafe), *map(_figure, figures))
         table.add_row(escape(label), *cells)
@@ -81,7 +81,10 @@ def _expected(out: Console, findings: Sequence[Finding]) -> None:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+        if heading:
+            table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
+        else:
+            table.add_column(heading, overflow="fold")
     return table
 
 
