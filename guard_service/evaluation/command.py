@@ -25,45 +25,57 @@ from guard_service.evaluation.report import Report, plain, write_report
 EXIT_NOT_KEPT = 4
 
 
+Files = Annotated[
+    list[Path], typer.Argument(help="Labelled rows: JSON lines, JSON, CSV, Parquet; also .gz.")
+]
+Model = Annotated[
+    str | None, typer.Option(help="Checkpoint folder; default: the embedded guard-tiny.")
+]
+Devices = Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")]
+Policies = Annotated[Path | None, typer.Option(help="Folder of policy files (*.toml).")]
+PolicyId = Annotated[str, typer.Option(help="Policy id.")]
+Saved = Annotated[Path | None, typer.Option(help="Saved readings instead of a model.", exists=True)]
+Save = Annotated[
+    Path | None, typer.Option("--save-readings", help="To .parquet or .jsonl, without text.")
+]
+Against = Annotated[
+    str, typer.Option(help="Compare with saved readings, another policy or another model.")
+]
+Expect = Annotated[
+    str | None, typer.Option(help="Published figures to agree with: llama-guard-3-8b.")
+]
+Folder = Annotated[
+    Path | None, typer.Option("--out", help="Folder for report.html and metrics.json.")
+]
+Floors = Annotated[
+    list[str] | None, typer.Option(help="f1=0.75, or of a group user.f1=0.75; repeated.")
+]
+Ceilings = Annotated[list[str] | None, typer.Option(help="fpr=0.1, rejected=0; likewise.")]
+Worse = Annotated[
+    bool, typer.Option("--fail-if-worse", help="Than --against, by more than chance.")
+]
+Resamples = Annotated[int, typer.Option(min=0, help="Of the bootstrap; 0: no intervals.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The tables, for machines.")]
+
+
 def evaluate_files(
-    files: Annotated[
-        list[Path], typer.Argument(help="Labelled rows: JSON lines, JSON, CSV, Parquet; also .gz.")
-    ],
-    model: Annotated[
-        str | None, typer.Option(help="Checkpoint folder; default: the embedded guard-tiny.")
-    ] = None,
-    devices: Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")] = None,
-    policies: Annotated[Path | None, typer.Option(help="Folder of policy files (*.toml).")] = None,
-    policy: Annotated[str, typer.Option(help="Policy id.")] = "",
-    readings: Annotated[
-        Path | None, typer.Option(help="Saved readings instead of a model.", exists=True)
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option("--save-readings", help="To .parquet or .jsonl, without text.")
-    ] = None,
-    against: Annotated[
-        str, typer.Option(help="Compare with saved readings, another policy or another model.")
-    ] = "",
-    expect: Annotated[
-        str | None, typer.Option(help="Published figures to agree with: llama-guard-3-8b.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder for report.html and metrics.json.")
-    ] = None,
-    fail_under: Annotated[
-        list[str] | None, typer.Option(help="f1=0.75, or of a group user.f1=0.75; repeated.")
-    ] = None,
-    fail_over: Annotated[
-        list[str] | None, typer.Option(help="fpr=0.1, rejected=0; likewise.")
-    ] = None,
-    fail_if_worse: Annotated[
-        bool, typer.Option("--fail-if-worse", help="Than --against, by more than chance.")
-    ] = False,
-    resamples: Annotated[
-        int, typer.Option(min=0, help="Of the bootstrap; 0: no intervals.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="The tables, for machines.")] = False,
+    files: Files,
+    model: Model = None,
+    devices: Devices = None,
+    policies: Policies = None,
+    policy: PolicyId = "",
+    readings: Saved = None,
+    save: Save = None,
+    against: Against = "",
+    expect: Expect = None,
+    folder: Folder = None,
+    fail_under: Floors = None,
+    fail_over: Ceilings = None,
+    fail_if_worse: Worse = False,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """F1, AUPRC and FPR per file, role, category and language, for rows whose truth is known.
 

@@ -5,7 +5,8 @@ result.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +29,18 @@ class Sample:
     truths: Bools
     found: Bools
     scores: Floats | None = None
-    order: NDArray[np.intp] = field(init=False, repr=False)  # highest score first
-    starts: NDArray[np.intp] = field(init=False, repr=False)  # of each run of equal scores
 
-    def __post_init__(self) -> None:
-        scores = np.zeros(0) if self.scores is None else self.scores
-        order = np.argsort(-scores, kind="stable")
-        ranked = scores[order]
-        starts = np.flatnonzero(np.diff(ranked, prepend=np.inf))
-        object.__setattr__(self, "order", order)
-        object.__setattr__(self, "starts", starts)
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """Rows with the highest score first."""
+        assert self.scores is not None, "This is a bug: what has no scores is not ranked."
+        return np.argsort(-self.scores, kind="stable")
+
+    @cached_property
+    def starts(self) -> NDArray[np.intp]:
+        """Where in that order each run of equal scores begins."""
+        assert self.scores is not None, "This is a bug: what has no scores is not ranked."
+        return np.flatnonzero(np.diff(self.scores[self.order], prepend=np.inf))
 
     def __len__(self) -> int:
         return len(self.truths)
