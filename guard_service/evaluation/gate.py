@@ -18,6 +18,11 @@ class Bound:
     number: float
     is_floor: bool
 
+    def is_kept(self, value: float | None) -> bool:
+        if value is None:
+            return False
+        return value >= self.number if self.is_floor else value <= self.number
+
     def __str__(self) -> str:
         sign = ">=" if self.is_floor else "<="
         return f"{self.group}.{self.figure} {sign} {self.number:g}"
@@ -32,25 +37,21 @@ def read_bounds(floors: Iterable[str], ceilings: Iterable[str]) -> tuple[Bound, 
 def broken(
     bounds: Iterable[Bound], rows: Sequence[EvaluationRow], num_rejected: int
 ) -> tuple[str, ...]:
-    """What is wrong with each bound that is not kept; a figure that has no value keeps none."""
-    groups = {row.name: row for row in reversed(rows)}  # of two that share a name the upper one
-    problems = []
-    for bound in bounds:
-        value = _value(bound, groups, num_rejected)
-        if value is None:
-            problems.append(f"{bound}: it has no value")
-        elif value < bound.number if bound.is_floor else value > bound.number:
-            problems.append(f"{bound}: it is {value:.4g}")
-    return tuple(problems)
+    """What is wrong with each bound that is not kept; what has no value keeps none."""
+    found = ((bound, _value(bound, rows, num_rejected)) for bound in bounds)
+    return tuple(
+        f"{bound}: it {'has no value' if value is None else f'is {value:.4g}'}"
+        for bound, value in found
+        if not bound.is_kept(value)
+    )
 
 
-def _value(bound: Bound, groups: dict[str, EvaluationRow], num_rejected: int) -> float | None:
+def _value(bound: Bound, rows: Sequence[EvaluationRow], num_rejected: int) -> float | None:
     if bound.figure == REJECTED:
         return num_rejected
-    if bound.group not in groups:
-        raise SettingsInvalid(f"{bound}: no rows of that group; there are {', '.join(groups)}")
-    value: float | None = getattr(groups[bound.group], bound.figure)
-    return value
+    # Of two groups that share a name the upper one in the table.
+    row = next((row for row in rows if row.name == bound.group), None)
+    return None if row is None else getattr(row, bound.figure)
 
 
 def _bound(text: str, *, is_floor: bool) -> Bound:

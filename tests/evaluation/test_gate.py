@@ -36,9 +36,8 @@ def test_what_is_no_bound_is_refused(text: str) -> None:
         read_bounds([text], [])
 
 
-def test_a_group_that_has_no_rows_is_refused_with_those_that_have() -> None:
-    with pytest.raises(SettingsInvalid, match=r"rows of that group; there are all, user"):
-        problems(under="assistant.f1=0.5")
+def test_a_group_that_has_no_rows_keeps_no_bound() -> None:
+    assert problems(under="assistant.f1=0") == ("assistant.f1 >= 0: it has no value",)
 
 
 def test_a_group_may_have_dots_in_its_name() -> None:
