@@ -117,10 +117,8 @@ class ReviewService:
     async def watch(
         self, request: pb.WatchReviewFeedRequest, call: handler.Call
     ) -> AsyncGenerator[pb.WatchReviewFeedResponse, None]:
-        after, tenant = (
-            place_of(request.cursor, "cursor"),
-            tenant_of(call.principal, request.tenant),
-        )
+        after = place_of(request.cursor, "cursor")
+        tenant = tenant_of(call.principal, request.tenant)
         async with aclosing(self.feed.watch(after, tenant)) as slices:
             async for found in slices:
                 for event in found.events:
