@@ -22,10 +22,6 @@ class TcpProxy:
             server.close()
             self.cut()
 
-    @property
-    def num_connections(self) -> int:
-        return len(self._ends) // 2
-
     def cut(self) -> None:
         """Reset every connection, whatever is on its way."""
         ends, self._ends = self._ends, set()

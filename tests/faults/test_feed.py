@@ -28,7 +28,7 @@ from guard_service.review.feed import Feed
 from guard_service.review.relay import Relay
 from guard_service.review.sink.choice import open_sinks
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import review_events
+from guard_service.review.table import review_events, review_sinks
 
 NUM_KILLS = int(os.environ.get("GUARD_TEST_RELAY_KILLS", "2"))
 NUM_CUTS = int(os.environ.get("GUARD_TEST_BROKER_CUTS", "2"))
@@ -183,7 +183,7 @@ async def test_a_broker_that_is_cut_off_loses_nothing(
         async with feed.running(), Relay(feed, sink).running():
             async with writing(store, SEED):
                 with receiving(broker, inbox):
-                    await cut_often(proxy)
+                    await cut_often(proxy, store.database)
             num_events = await check(store, broker, inbox)
     print(f"{name}: {NUM_CUTS} cuts, {num_events} events, none lost, each item's in order")
     await store.stop()
@@ -194,11 +194,13 @@ def receiving(broker: Broker, inbox: Path) -> AbstractContextManager[None]:
     return consuming(inbox, *broker.example) if broker.secret else nullcontext()
 
 
-async def cut_often(proxy: TcpProxy) -> None:
-    draw = random.Random(SEED)
+async def cut_often(proxy: TcpProxy, database: Database) -> None:
+    """Each time once something was published since the last."""
+    draw, last, position = random.Random(SEED), 0, select(review_sinks.c.position)
     for _ in range(NUM_CUTS):
-        while not proxy.num_connections:
-            await asyncio.sleep(0.01)
+        while (now := await database.read(lambda c: c.execute(position).scalar() or 0)) <= last:
+            await asyncio.sleep(0.05)
+        last = now
         await asyncio.sleep(draw.uniform(0, 0.1))
         proxy.is_open = False
         proxy.cut()
