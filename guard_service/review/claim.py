@@ -1,6 +1,6 @@
 """The nouns of the queue: who asks for what, and what they then hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from guard_service.review.item import Outcome, ReviewItem
@@ -20,6 +20,7 @@ class Route:
 
     categories: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()  # categories that must not be flagged at all
 
 
 EVERYTHING = Route()
@@ -46,6 +47,7 @@ class Answer:
 
     outcome: Outcome
     codes: tuple[str, ...] = ()
+    note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

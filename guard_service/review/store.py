@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from guard_service.conversation import Conversation
 from guard_service.errors import ReviewItemUnknown, StoreUnavailable
 from guard_service.review.cipher import Sealed, Sealer
+from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
 from guard_service.review.row import item_from_row, resolution_from_row, row_from_item
@@ -17,6 +18,7 @@ from guard_service.review.table import (
     clock_ms,
     of_tenant,
     review_items,
+    review_reads,
     review_requests,
     review_resolutions,
     review_texts,
@@ -65,8 +67,17 @@ class ReviewStore:
         """Delete the texts whose time is over; how many."""
         return await self.database.run(_purge)
 
-    def text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
-        """The text that was kept, while its time is not over."""
+    def read_text(
+        self, connection: Connection, item: ReviewItem, reviewer: Reviewer
+    ) -> Conversation | None:
+        """The text that was kept, while its time is not over; who read it is kept as well."""
+        text = self._text_of(connection, item)
+        if text is not None:
+            read = {"item_id": item.id, "reviewer": reviewer.name, "read_ms": clock_ms(connection)}
+            connection.execute(insert(review_reads).values(read))
+        return text
+
+    def _text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
         columns, now_ms = review_texts.c, clock_ms(connection)
         statement = select(columns.key_id, columns.sealed).where(
             columns.item_id == item.id, columns.expires_ms > now_ms
