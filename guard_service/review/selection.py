@@ -39,7 +39,7 @@ def free_for(reviewer: Reviewer, route: Route, lane: Lane, clock_ms: ColumnEleme
         free.append(items.category.in_(route.categories))
     if route.languages:
         free.append(items.language.in_(route.languages))
-    free += [~_is_flagged(code) for code in route.withheld]
+    free += [~is_flagged(code) for code in route.withheld]
     return free
 
 
@@ -69,5 +69,5 @@ def _oldest(column: ColumnElement[int], free: Free, level: int) -> Select[Any]:
     return oldest.order_by(items.opened_ms).limit(1)
 
 
-def _is_flagged(code: str) -> ColumnElement[bool]:
+def is_flagged(code: str) -> ColumnElement[bool]:
     return ("," + items.codes + ",").contains(f",{code},")

@@ -110,6 +110,8 @@ review_items = Table(
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
     Index("review_items_held", "holder", **_only(text("holder <> ''"))),
     Index("review_items_opened", "opened_ms"),
+    Index("review_items_of_text", "tenant", "conversation_digest"),
+    Index("review_items_of_category", "tenant", "category", "lane", "opened_ms"),
     sqlite_autoincrement=True,
 )
 

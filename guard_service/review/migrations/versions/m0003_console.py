@@ -29,6 +29,9 @@ def upgrade() -> None:
         sqlite_where=is_held,
     )
     op.create_index("review_items_opened", "review_items", ["opened_ms"])
+    op.create_index("review_items_of_text", "review_items", ["tenant", "conversation_digest"])
+    of_category = ["tenant", "category", "lane", "opened_ms"]
+    op.create_index("review_items_of_category", "review_items", of_category)
     of_reviewer = ["reviewer", "resolved_ms"]
     op.create_index("review_resolutions_of_reviewer", "review_resolutions", of_reviewer)
     _create_reads()
