@@ -36,6 +36,7 @@ from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
 from guard_service.stop import on_hangup, stop_signal
+from guard_service.web.server import ConsoleServer
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Listening:
     engine: EnginePool
     prepared: Prepared
     metrics_port: int | None
+    console_port: int | None
     access: Access
 
     @property
@@ -112,10 +114,13 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     access = refusals.attempt(lambda: Access(settings))
     server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
+    console = refusals.attempt(lambda: ConsoleServer(settings))
     on_serving = server.set_serving if server else _ignore
     limiter = refusals.attempt(lambda: open_limiter(settings))
     async with open_guard(settings, on_serving, refusals, access) as guard:
-        assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
+        assert server and endpoint and console and access and limiter, (
+            "This is a bug: a refusal was lost."
+        )
         info = partial(_server_info, guard, settings)
         door = Door(
             settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
@@ -123,9 +128,11 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
         meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
         moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
         await server.start(moderating, reviewing(guard.prepared.store, settings))
-        async with endpoint.serving(_sources(server, guard)):
+        pages = console.serving(guard.prepared.store, guard.prepared.policies)
+        async with endpoint.serving(_sources(server, guard)), pages:
+            ports = endpoint.port, console.port
             try:
-                yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
+                yield Listening(server, guard.engine, guard.prepared, *ports, access)
             finally:
                 await server.stop(settings.lame_duck_s, settings.drain_s)
                 await limiter.close()
@@ -147,6 +154,7 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         where["metrics_port"] = listening.metrics_port or "off"
+        where["console_port"] = listening.console_port or "off"
         log.info("listening", extra={"action": "listening", **where})
         if access.is_open:
             log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})

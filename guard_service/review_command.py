@@ -17,7 +17,7 @@ from guard_service.config import Settings, read_settings
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.review.store import ReviewStore
 
-review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
+review_commands = typer.Typer(name="review", help="What waits for people.", no_args_is_help=True)
 
 out = Console(soft_wrap=True)
 

@@ -39,6 +39,7 @@ class Claim:
     item: ReviewItem
     token: int
     lease_until: datetime
+    has_text: bool = False  # it is kept, whether it came with this claim or not
 
 
 @dataclass(frozen=True, slots=True)

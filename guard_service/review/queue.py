@@ -191,7 +191,8 @@ class ReviewQueue:
         item = item_from_row(row)
         if with_text:
             item = replace(item, conversation=self._store.read_text(connection, item, reviewer))
-        return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]))
+        has_text = self._store.has_text(connection, item)
+        return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]), has_text)
 
     def _held_row(self, connection: Connection, reviewer: Reviewer, held: Held) -> RowMapping:
         statement = select(review_items).where(*self._holds(reviewer, held))

@@ -77,13 +77,12 @@ class ReviewStore:
             connection.execute(insert(review_reads).values(read))
         return text
 
+    def has_text(self, connection: Connection, item: ReviewItem) -> bool:
+        return _sealed(connection, item) is not None
+
     def _text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
-        columns, now_ms = review_texts.c, clock_ms(connection)
-        statement = select(columns.key_id, columns.sealed).where(
-            columns.item_id == item.id, columns.expires_ms > now_ms
-        )
-        row = connection.execute(statement).one_or_none()
-        return row and self.sealer.open(Sealed(*row), item.tenant, item.id)
+        sealed = _sealed(connection, item)
+        return sealed and self.sealer.open(sealed, item.tenant, item.id)
 
     def _add(self, item: ReviewItem, connection: Connection) -> str:
         columns = review_items.c
@@ -117,6 +116,15 @@ class ReviewStore:
             with suppress(StoreUnavailable):
                 await self.purge()
             await asyncio.sleep(_PURGE_EVERY_S)
+
+
+def _sealed(connection: Connection, item: ReviewItem) -> Sealed | None:
+    columns = review_texts.c
+    statement = select(columns.key_id, columns.sealed).where(
+        columns.item_id == item.id, columns.expires_ms > clock_ms(connection)
+    )
+    row = connection.execute(statement).one_or_none()
+    return Sealed(*row) if row else None
 
 
 def _num_waiting(connection: Connection) -> int:

@@ -45,15 +45,12 @@ class Case:
     item: ReviewItem
     token: int
     lease_until: datetime
+    has_text: bool  # kept, though it may not be shown yet
     turns: tuple[Turn, ...]
     scores: tuple[Score, ...]  # the highest first
     choices: tuple[Choice, ...]
     threshold: float | None  # of the unsafe score
     is_policy_changed: bool  # the thresholds shown are of another version
-
-    @property
-    def keeps_text(self) -> bool:
-        return self.item.place.keep_text_s > 0
 
 
 def case_of(claim: Claim, policy: Policy | None) -> Case:
@@ -62,6 +59,7 @@ def case_of(claim: Claim, policy: Policy | None) -> Case:
         item,
         claim.token,
         claim.lease_until,
+        claim.has_text,
         tuple(_turns(item)),
         tuple(_scores(item, policy)),
         tuple(_choices(item, _codes(policy))),

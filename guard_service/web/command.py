@@ -2,25 +2,44 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from guard_service.access.book import Identifier
 from guard_service.config import read_settings
-from guard_service.errors import InvalidRequest, Violation
+from guard_service.errors import InvalidRequest, SettingsInvalid, Violation
 from guard_service.review.account import Account, Accounts, Role
 from guard_service.review.database import Database
 from guard_service.web.password import hash_password
 
-console_commands = typer.Typer(help="The reviewer console.", no_args_is_help=True)
+_USUAL = "127.0.0.1:8050"
+
+console_commands = typer.Typer(name="console", help="The reviewer console.", no_args_is_help=True)
 user_commands = typer.Typer(help="Who may log in.", no_args_is_help=True)
 console_commands.add_typer(user_commands, name="user")
 
-Name = Annotated[str, typer.Argument(help="Letters, digits, '.', '_', '-'; stands in what is said.")]
+Name = Annotated[
+    str, typer.Argument(help="Letters, digits, '.', '_', '-'; stands in what is said.")
+]
 DatabaseUrl = Annotated[str | None, typer.Option(help="Default: the one that guard serve takes.")]
+
+# Typer's options have a value or not: `--console` has none, and its address is an argument.
+ConsoleOn = Annotated[bool, typer.Option("--console", help="Serve the reviewers' pages.")]
+ConsoleAt = Annotated[
+    str | None, typer.Argument(metavar="[HOST:PORT]", help=f"Of --console; {_USUAL} if not given.")
+]
+
+
+def console_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of `guard serve`, with what its two of the console say together."""
+    is_on, at = flags["console"], flags["console_at"]
+    if at and not is_on:
+        raise SettingsInvalid(f"{at}: an address goes with --console")
+    others = {name: value for name, value in flags.items() if name != "console_at"}
+    return others | {"console": (at or _USUAL) if is_on else None}
 
 
 @user_commands.command()

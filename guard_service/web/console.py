@@ -50,7 +50,12 @@ def console(rooms: Rooms, origins: Collection[str]) -> Starlette:
             Mount("/static", static, name="static"),
         ],
         middleware=[Middleware(Shield, origins=origins)],
-        exception_handlers={GuardError: error_page, 404: error_page, 405: error_page, 500: error_page},
+        exception_handlers={
+            GuardError: error_page,
+            404: error_page,
+            405: error_page,
+            500: error_page,
+        },
     )
 
 

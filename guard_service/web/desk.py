@@ -160,7 +160,9 @@ def _answer(form: Form) -> Answer:
         violations.append(Violation("outcome", "is upheld or overturned"))
     if len(note) > _MAX_NOTE:
         violations.append(Violation("note", f"at most {_MAX_NOTE} characters"))
-    if len(codes) > 30 or not all(c[:1] == "S" and c[1:].isascii() and c[1:].isdigit() for c in codes):
+    if len(codes) > 30 or not all(
+        c[:1] == "S" and c[1:].isascii() and c[1:].isdigit() for c in codes
+    ):
         violations.append(Violation("codes", "a category is S1 to S99"))
     if violations:
         raise InvalidRequest(tuple(violations))

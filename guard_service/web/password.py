@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -26,8 +27,8 @@ def hash_password(password: str) -> str:
 
 async def is_right(password: str, kept: str | None) -> bool:
     """The same work whether there is such an account or not."""
-    work = _verify, kept or _NOBODYS, password[:MAX_LENGTH]
-    verified = await asyncio.get_running_loop().run_in_executor(_threads, *work)
+    verify = partial(_verify, kept or _NOBODYS, password[:MAX_LENGTH])
+    verified = await asyncio.get_running_loop().run_in_executor(_threads, verify)
     return verified and kept is not None
 
 

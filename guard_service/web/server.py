@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -11,6 +11,11 @@ from starlette.types import ASGIApp
 from guard_service.access.exposure import is_loopback
 from guard_service.config import Settings, split_address
 from guard_service.errors import SettingsInvalid
+from guard_service.policy import Policy
+from guard_service.review.claim import Shares
+from guard_service.review.queue import ReviewQueue
+from guard_service.review.store import ReviewStore
+from guard_service.web.console import Rooms, console
 
 _GRACE_S = 5  # for pages under way
 
@@ -34,11 +39,14 @@ class ConsoleServer:
         return tuple(f"{scheme}://{name}:{self.port}" for name in names)
 
     @asynccontextmanager
-    async def serving(self, app: ASGIApp) -> AsyncIterator[None]:
+    async def serving(
+        self, store: ReviewStore, policies: Mapping[str, Policy]
+    ) -> AsyncIterator[None]:
+        """Answer meanwhile; pages under way are finished."""
         if self._socket is None:
             yield
             return
-        server = _Server(self._config(app))
+        server = _Server(self._config(console(self._rooms(store, policies), self.origins)))
         task = asyncio.create_task(server.serve([self._socket]))
         try:
             yield
@@ -46,6 +54,12 @@ class ConsoleServer:
             server.should_exit = True
             await task
             self._socket.close()
+
+    def _rooms(self, store: ReviewStore, policies: Mapping[str, Policy]) -> Rooms:
+        settings = self._settings
+        shares = Shares(settings.review_random_share, settings.review_golden_share)
+        queue = ReviewQueue(store, shares)
+        return Rooms(store, queue, policies, settings.review_lease_s, settings.console_restricted)
 
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         return uvicorn.Config(

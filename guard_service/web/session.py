@@ -75,9 +75,7 @@ class Sessions:
 
     async def end(self, request: Request, response: Response) -> None:
         await self.accounts.log_out(request.cookies.get(self.cookie, ""))
-        response.delete_cookie(
-            self.cookie, secure=self.is_secure, httponly=True, samesite="strict"
-        )
+        response.delete_cookie(self.cookie, secure=self.is_secure, httponly=True, samesite="strict")
 
 
 Form = dict[str, list[str]]
