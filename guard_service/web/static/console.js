@@ -55,8 +55,8 @@ function keepLease(form) {
   function tick() {
     const left = Math.max(0, Math.round((until - Date.now()) / 1000));
     shown.textContent = left
-      ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} from now`
-      : "now over: others may have it";
+      ? `for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`
+      : "no longer: others may have it";
     const isHere = document.visibilityState === "visible" && Date.now() - active < leaseMs / 2;
     if (left && left * 1000 < leaseMs / 2 && left % 5 === 0 && isHere) renew();
   }
