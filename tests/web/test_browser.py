@@ -13,7 +13,6 @@ from services import missing
 
 from guard_service.config import Settings
 from guard_service.conversation import Conversation, Message, Role, ToolCall
-from guard_service.policy import read_policies
 from guard_service.review.account import Account, Accounts
 from guard_service.review.account import Role as Office
 from guard_service.review.cipher import Sealer
@@ -21,7 +20,7 @@ from guard_service.review.claim import Answer, Held, Reviewer
 from guard_service.review.item import Outcome, Place
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
-from guard_service.startup import _EMBEDDED_POLICIES
+from guard_service.startup import load_policies
 from guard_service.web.server import ConsoleServer
 
 playwright = pytest.importorskip("playwright.async_api")
@@ -54,9 +53,10 @@ async def site() -> AsyncIterator[Site]:
     store = ReviewStore("sqlite://", Sealer([b"k" * 32]))
     await store.start()
     await Accounts(store.database).add(Account("ada", Office.ADMIN, HASH, is_cleared=True))
-    server = ConsoleServer(Settings(console="127.0.0.1:0", review_golden_share=0.0))
+    settings = Settings(console="127.0.0.1:0", review_golden_share=0.0)
+    server = ConsoleServer(settings)
     async with (
-        server.serving(store, read_policies(_EMBEDDED_POLICIES)),
+        server.serving(store, load_policies(settings)),
         playwright.async_playwright() as driver,
     ):
         browser = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
