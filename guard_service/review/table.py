@@ -19,7 +19,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TextClause,
     TypeDecorator,
     UniqueConstraint,
     text,
@@ -62,10 +61,7 @@ def clock_ms(connection: Connection) -> int:
     return int(connection.execute(now_ms().select()).scalar_one())
 
 
-def _only(condition: TextClause) -> dict[str, TextClause]:
-    """For an index of those rows alone."""
-    return {"postgresql_where": condition, "sqlite_where": condition}
-
+_IS_HELD = text("holder <> ''")
 
 metadata = MetaData()
 
@@ -108,7 +104,7 @@ review_items = Table(
     UniqueConstraint("tenant", "request_id", "conversation_digest"),
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
-    Index("review_items_held", "holder", **_only(text("holder <> ''"))),
+    Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
     Index("review_items_opened", "opened_ms"),
     Index("review_items_of_text", "tenant", "conversation_digest"),
     Index("review_items_of_category", "tenant", "category", "lane", "opened_ms"),
