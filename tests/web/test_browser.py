@@ -96,19 +96,19 @@ async def test_a_shift_of_fifty_items_is_worked_by_keyboard_alone(site: Site) ->
     assert all("S2" in each.codes for each in said)
 
 
-def hostile(number: int, payload: str) -> Any:
-    """An item with the payload in every field that a caller or a reviewer fills."""
-    call = ToolCall(payload, payload)
-    said = tuple(Message(role, payload, (call,), payload) for role in Role)
+def hostile(number: int, payloads: list[str]) -> Any:
+    """An item with the payloads in every field that a caller or a reviewer fills."""
+    said = [Message(list(Role)[n % 4], p, (ToolCall(p, p),), p) for n, p in enumerate(payloads)]
+    everything = " ".join(payloads)
     return kept_item(
         number,
-        Conversation((*said, Message(Role.USER, payload))),
-        request_id=f"{payload}{number}",
-        model=payload[:128],
-        policy=payload[:64],
-        policy_version=payload[:64],
-        labels={payload: payload},
-        place=Place(category="S1", language=payload),
+        Conversation((*said, Message(Role.USER, payloads[0]))),
+        request_id=f"{everything}{number}",
+        model=everything,
+        policy=everything,
+        policy_version=everything,
+        labels={payload: payload for payload in payloads},
+        place=Place(category="S1", language=payloads[0][:64]),
     )
 
 
@@ -121,10 +121,9 @@ async def test_no_payload_in_any_field_is_ever_executed(site: Site) -> None:
         "for (const name of ['alert', 'confirm', 'prompt', 'print']) window[name] = alarm;"
         "addEventListener('securitypolicyviolation', (e) => alarm(e.violatedDirective));"
     )
-    page.on("dialog", lambda dialog: alarms.append(dialog.message))
     page.on("request", lambda r: r.url.startswith(site.address) or alarms.append(r.url))
-    for number, payload in enumerate(PAYLOADS):
-        made = hostile(number, payload)
+    for number, payloads in enumerate(batched(PAYLOADS, 50)):
+        made = hostile(number, payloads)
         await site.store.add(made)
         await page.goto(site.address)
         async with page.expect_navigation(url="**/items/**"):
@@ -132,17 +131,22 @@ async def test_no_payload_in_any_field_is_ever_executed(site: Site) -> None:
         async with page.expect_navigation(url="**/reveal*"):
             await page.keyboard.press("v")
         await page.click("summary >> text=Context")
-        shown = await page.locator(".turn.judged .said").first.inner_text()
-        assert len(shown) >= len(payload.strip())  # as text, whole, controls as their names
+        shown = await page.locator(".turn > .said").all_inner_texts()
+        assert len(shown) == len(payloads) + 1
+        assert all(len(text) >= len(p.strip()) for text, p in zip(shown, payloads, strict=False))
         async with page.expect_navigation(url=f"{site.address}/"):
             await page.keyboard.press("p")
         claim = await queue.claim(ben, 60)
         assert claim is not None
-        answer = Answer(Outcome.UPHELD, ("S1",), payload[:2000])
+        answer = Answer(Outcome.UPHELD, ("S1",), " ".join(payloads))
         await queue.resolve(ben, Held(claim.item.id, claim.token), answer)
         await page.goto(f"{site.address}/records/{made.id}")
     await page.goto(f"{site.address}/figures")
     assert alarms == []
+
+
+def batched(rows: list[str], size: int) -> list[list[str]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 async def test_the_browser_of_this_test_would_execute_a_payload(site: Site) -> None:
