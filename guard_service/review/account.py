@@ -5,10 +5,12 @@ Sessions are found by the SHA-256 of a secret that the browser alone has.
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, delete, insert, select, update
+from sqlalchemy import Connection, case, delete, insert, select, update
 
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.review.database import Database
@@ -51,7 +53,7 @@ class Accounts:
     async def change(self, name: str, *, password: str | None, is_disabled: bool | None) -> None:
         """Set what is not None, and end the account's sessions; InvalidRequest if there is none."""
         given = {"password": password, "is_disabled": is_disabled}
-        values = {column: value for column, value in given.items() if value is not None}
+        values: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
         await self._database.run(lambda c: _change(c, name, values))
 
     async def all(self) -> tuple[Account, ...]:
@@ -104,7 +106,7 @@ def _add(connection: Connection, account: Account) -> None:
     )
 
 
-def _change(connection: Connection, name: str, values: dict[str, object]) -> None:
+def _change(connection: Connection, name: str, values: dict[str, Any]) -> None:
     unlocked = values | {"num_failures": 0, "locked_until_ms": 0}
     changed = update(review_accounts).where(accounts.name == name).values(unlocked)
     if connection.execute(changed).rowcount == 0:
@@ -137,7 +139,7 @@ def _begin(connection: Connection, name: str, secret: str) -> None:
     connection.execute(right.values(num_failures=0, locked_until_ms=0))
 
 
-def _session(connection: Connection, secret: str) -> dict[str, object] | None:
+def _session(connection: Connection, secret: str) -> dict[str, Any] | None:
     now_ms = clock_ms(connection)
     statement = (
         select(review_accounts, sessions.seen_ms)
@@ -153,7 +155,7 @@ def _session(connection: Connection, secret: str) -> dict[str, object] | None:
     return {**row, "now_ms": now_ms} if row else None
 
 
-def _account(row: RowMapping | dict[str, object]) -> Account:
+def _account(row: Mapping[Any, Any]) -> Account:
     return Account(
         row["name"],
         Role(row["role"]),

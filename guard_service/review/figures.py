@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Executable, and_, case, func, select
 
 from guard_service.review.claim import Route
 from guard_service.review.database import Database
@@ -202,6 +201,6 @@ def _on_golden(connection: Connection, tenant: list[ColumnElement[bool]]) -> Agr
     return _agreement(connection, statement)
 
 
-def _agreement(connection: Connection, statement: Select[Any]) -> Agreement:
+def _agreement(connection: Connection, statement: Executable) -> Agreement:
     num_same, num_all = connection.execute(statement).one()
     return Agreement(num_same or 0, num_all)

@@ -82,7 +82,7 @@ class ReviewStore:
 
     def _text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
         sealed = _sealed(connection, item)
-        return sealed and self.sealer.open(sealed, item.tenant, item.id)
+        return self.sealer.open(sealed, item.tenant, item.id) if sealed else None
 
     def _add(self, item: ReviewItem, connection: Connection) -> str:
         columns = review_items.c
