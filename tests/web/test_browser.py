@@ -93,7 +93,7 @@ async def test_a_shift_of_fifty_items_is_worked_by_keyboard_alone(site: Site) ->
     assert sum(record.outcome is Outcome.OVERTURNED for record in records) == 26
     said = [record.resolutions[0] for record in records]
     assert [each.note for each in said if each.note] == ["adv"]
-    assert all("S2" in each.codes for each in said)
+    assert sum("S2" in each.codes for each in said) == 49  # all but the one said anew
 
 
 def hostile(number: int, payloads: list[str]) -> Any:
