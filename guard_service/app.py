@@ -38,10 +38,12 @@ from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
 from guard_service.stop import on_hangup, stop_signal, until_stopped
+from guard_service.web.server import ConsoleServer
 
 log = logging.getLogger(__name__)
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
+_LOST = "This is a bug: a refusal was lost."
 _OPEN_NOTICE = "callers are not asked who they are: set access_file or jwks before others call"
 
 
@@ -96,6 +98,7 @@ class Listening:
     engine: EnginePool
     prepared: Prepared
     metrics_port: int | None
+    console_port: int | None
     access: Access
 
     @property
@@ -114,24 +117,25 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     access = refusals.attempt(lambda: Access(settings))
     server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
+    console = refusals.attempt(lambda: ConsoleServer(settings))
     on_serving = server.set_serving if server else _ignore
     limiter = refusals.attempt(lambda: open_limiter(settings))
     sinks = refusals.attempt(lambda: open_sinks(settings))
     async with open_guard(settings, on_serving, refusals, access) as guard:
-        assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
-        assert sinks is not None, "This is a bug: a refusal was lost."
+        assert server and endpoint and console and access and limiter and sinks is not None, _LOST
         info = partial(_server_info, guard, settings)
         door = Door(
             settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
         )
-        meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
-        moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
-        store = guard.prepared.store
+        meter, store = Meter(limiter, access.quota_of), guard.prepared.store
+        moderating = ModerationService(guard.pipeline, door, meter, info, settings.max_request_s)
         async with publishing(settings, store, sinks) as publication:
             await server.start(moderating, reviewing(store, publication.feed, settings))
-            async with endpoint.serving(_sources(server, guard, publication)):
+            pages = console.serving(store, guard.prepared.policies)
+            async with endpoint.serving(_sources(server, guard, publication)), pages:
+                ports = endpoint.port, console.port
                 try:
-                    yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
+                    yield Listening(server, guard.engine, guard.prepared, *ports, access)
                 finally:
                     await server.stop(settings.lame_duck_s, settings.drain_s)
                     await limiter.close()
@@ -153,6 +157,7 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         where["metrics_port"] = listening.metrics_port or "off"
+        where["console_port"] = listening.console_port or "off"
         log.info("listening", extra={"action": "listening", **where})
         if access.is_open:
             log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})

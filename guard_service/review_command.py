@@ -22,7 +22,7 @@ from guard_service.review.store import ReviewStore
 
 T = TypeVar("T")
 
-review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
+review_commands = typer.Typer(name="review", help="What waits for people.", no_args_is_help=True)
 
 out = Console(soft_wrap=True)
 

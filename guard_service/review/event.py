@@ -15,6 +15,7 @@ class EventKind(Enum):
     ADDED = "added"  # a decision that people will look at
     LOOKED = "looked"  # somebody said something, which stays untold while others are to look
     RESOLVED = "resolved"  # the outcome, and what each look said
+    RETRACTED = "retracted"  # somebody took back what they said
     APPEALED = "appealed"  # the outcome stands no longer: somebody else will look
 
 
