@@ -30,6 +30,7 @@ from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.pipeline import Check
 from guard_service.policy import OnUnavailable
 from guard_service.review_command import review_commands
+from guard_service.screen_command import screen
 from guard_service.screening.evaluation import Judged, evaluate
 from guard_service.screening.labelled import read_labelled
 from guard_service.screening.messages import read_conversation
@@ -45,6 +46,7 @@ commands = typer.Typer(
 commands.add_typer(review_commands, name="review")
 commands.add_typer(keys_commands, name="keys")
 commands.command()(bench)
+commands.command()(screen)
 commands.command()(top)
 
 out = Console(soft_wrap=True)

@@ -19,6 +19,8 @@ GuardError
 │   ├── EngineUnavailable
 │   └── StoreUnavailable
 ├── ReadingRejected         the model's output cannot be trusted
+├── ScreeningRefused        the files in, or what an earlier run left, do not allow it
+├── ScreeningStopped        as asked; the same command goes on
 └── StartupRefused          for the operator, before serving
     ├── SettingsInvalid
     ├── AccessInvalid
@@ -144,6 +146,14 @@ class StoreUnavailable(Unavailable):
 
 class ReadingRejected(GuardError):
     """The model's output is not a trustworthy reading, so there is no verdict."""
+
+
+class ScreeningRefused(GuardError):
+    """The files cannot be screened like this."""
+
+
+class ScreeningStopped(GuardError):
+    """Stopped before the end; nothing is lost, and the same command goes on from here."""
 
 
 class StartupRefused(GuardError):

@@ -6,7 +6,10 @@ from typing import Any
 from guard_service.conversation import Conversation, Message, Role, ToolCall
 from guard_service.errors import InvalidRequest, Violation
 
-_ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
+_ROLES = {role.value: role for role in Role} | {
+    "developer": Role.SYSTEM,
+    "function": Role.TOOL,  # of before there were tools
+}
 
 
 def read_conversation(messages: Any) -> Conversation:
@@ -24,14 +27,17 @@ def read_message(message: Any, place: str) -> Message:
     role = _ROLES.get(str(message.get("role")))
     if role is None:
         raise _invalid(f"{place}.role", f"must be one of {', '.join(_ROLES)}")
+    content = message.get("content")
+    if content is None:  # OpenAI's models refuse in a field of its own
+        content = message.get("refusal")
     return Message(
         role,
-        _read_content(message.get("content"), f"{place}.content"),
+        read_content(content, f"{place}.content"),
         tuple(_read_tool_calls(message.get("tool_calls"), f"{place}.tool_calls")),
     )
 
 
-def _read_content(content: Any, place: str) -> str:
+def read_content(content: Any, place: str) -> str:
     """Text, a list of text parts, or nothing (an assistant message that only calls tools)."""
     if content is None or isinstance(content, str):
         return _check_unicode(content or "", place)
