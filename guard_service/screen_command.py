@@ -203,9 +203,8 @@ def _num_bytes(sources: Sequence[Source]) -> int | None:
 
 def _show_shapes(plan: Plan) -> None:
     """What the first lines are taken for, before anything is judged."""
-    out.print(
-        f"{len(plan.sources)} files; judged: {', '.join(sorted(s.value for s in plan.reader.subjects))}"
-    )
+    subjects = ", ".join(sorted(subject.value for subject in plan.reader.subjects))
+    out.print(f"{len(plan.sources)} files; judged: {subjects}")
     for source in [source for source in plan.sources if source.name != STDIN][:_SHOWN_FILES]:
         found = Counter(
             _shape_name(plan, line.data) for line in islice(Reader(source), _SHOWN_LINES)

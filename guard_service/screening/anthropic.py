@@ -3,35 +3,35 @@
 A model's thinking is left out: nobody was shown it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from guard_service.conversation import Message, Role, ToolCall
-from guard_service.errors import InvalidRequest, Violation
+from guard_service.errors import InvalidRequest
 from guard_service.screening.delta import read_events
-from guard_service.screening.messages import read_content
+from guard_service.screening.messages import invalid, read_content
 from guard_service.screening.transcript import Reply, Transcript, origin_of, transcript_of
 
 _THOUGHTS = ("thinking", "redacted_thinking")
 _ROLES = {"user": Role.USER, "assistant": Role.ASSISTANT}
 
 
-def is_anthropic(line: Mapping[str, Any]) -> bool:
+def is_anthropic(line: dict[str, Any]) -> bool:
     """Told from OpenAI's by what only Anthropic writes; in plain text alone they are the same."""
     request, response = line.get("request", line), line.get("response")
-    if not isinstance(request, Mapping) or "messages" not in request:
+    if not isinstance(request, dict) or "messages" not in request:
         return False
     if isinstance(response, list):
         response = response[0] if response else None
-    kind = response.get("type") if isinstance(response, Mapping) else None
+    kind = response.get("type") if isinstance(response, dict) else None
     model = request.get("model")
     is_claude = isinstance(model, str) and model.startswith("claude")
     return is_claude or "system" in request or kind in ("message", "message_start", "error")
 
 
-def read_anthropic(line: Mapping[str, Any]) -> Sequence[Transcript]:
+def read_anthropic(line: dict[str, Any]) -> Sequence[Transcript]:
     request = line.get("request", line)
     messages, origin = _read_all(request["messages"]), origin_of(line, request)
     if system := request.get("system"):
@@ -41,11 +41,11 @@ def read_anthropic(line: Mapping[str, Any]) -> Sequence[Transcript]:
     return (Transcript(tuple(messages), (_reply(line),), origin),)
 
 
-def _reply(line: Mapping[str, Any]) -> Reply:
+def _reply(line: dict[str, Any]) -> Reply:
     response = line["response"]
     if isinstance(response, list | str):
         response = {"content": _join(response)}
-    content = response.get("content") if isinstance(response, Mapping) else None
+    content = response.get("content") if isinstance(response, dict) else None
     if not content:
         status = line.get("status")
         known = status if isinstance(status, int) else "unknown"
@@ -58,7 +58,7 @@ def _reply(line: Mapping[str, Any]) -> Reply:
 
 def _read_all(messages: Any) -> list[Message]:
     if not isinstance(messages, list):
-        raise _invalid("messages", "must be a list")
+        raise invalid("messages", "must be a list")
     return [
         part
         for number, message in enumerate(messages)
@@ -69,7 +69,7 @@ def _read_all(messages: Any) -> list[Message]:
 def _read(role: Any, content: Any, place: str) -> list[Message]:
     """One message, after the results of tools that it carries."""
     if role not in _ROLES:
-        raise _invalid(f"{place}.role", "must be user or assistant")
+        raise invalid(f"{place}.role", "must be user or assistant")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     results = [b for b in blocks if b["type"] == "tool_result"]
     calls = [b for b in blocks if b["type"] == "tool_use"]
@@ -82,11 +82,11 @@ def _read(role: Any, content: Any, place: str) -> list[Message]:
     return messages
 
 
-def _result(block: Mapping[str, Any], place: str) -> str:
+def _result(block: dict[str, Any], place: str) -> str:
     return read_content(block.get("content"), place)
 
 
-def _call(block: Mapping[str, Any]) -> ToolCall:
+def _call(block: dict[str, Any]) -> ToolCall:
     return ToolCall(str(block["name"]), orjson.dumps(block.get("input") or {}).decode())
 
 
@@ -101,7 +101,7 @@ def _join(stream: Sequence[Any] | str) -> list[dict[str, Any]]:
     return [_parsed(blocks[index]) for index in sorted(blocks)]
 
 
-def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+def _extend(block: dict[str, Any], delta: dict[str, Any]) -> None:
     for key in ("text", "partial_json"):
         if key in delta:
             block[key] = block.get(key, "") + delta[key]
@@ -110,7 +110,3 @@ def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
 def _parsed(block: dict[str, Any]) -> dict[str, Any]:
     written = block.pop("partial_json", "")
     return block | {"input": orjson.loads(written)} if written else block
-
-
-def _invalid(field: str, problem: str) -> InvalidRequest:
-    return InvalidRequest((Violation(field, problem),))

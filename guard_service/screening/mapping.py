@@ -10,7 +10,7 @@ bot = "assistant"
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -73,7 +73,7 @@ def read_mapping(path: Path) -> Shape:
     return Shape(f"mapping {path.name}", lambda _: True, partial(_read, mapped))
 
 
-def _read(mapped: Mapped, line: Mapping[str, Any]) -> Sequence[Transcript]:
+def _read(mapped: Mapped, line: dict[str, Any]) -> Sequence[Transcript]:
     origin = Origin(
         id=_text(line, mapped.id),
         time=read_time(_find(line, mapped.time)),
@@ -113,7 +113,7 @@ def _text(line: Any, path: str) -> str:
 def _find(value: Any, path: str) -> Any:
     """What lies at the path; None where nothing does."""
     for key in path.split("."):
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get(key)
         elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
             value = value[int(key)]

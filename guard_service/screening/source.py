@@ -28,6 +28,8 @@ _CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 _TABLES = (".csv", ".tsv", ".parquet")
 _IN_FOLDERS = (".jsonl", ".ndjson", *_TABLES)
 _BUFFER_BYTES = 2**20
+# Where a compressed file breaks off, the piece that was being read is lost: pieces are small.
+_PIECE_BYTES = 2**13
 _BATCH_ROWS = 1024
 
 
@@ -112,12 +114,14 @@ def _suffixes(name: str) -> tuple[str, str]:
 def _read(name: str, file: IO[bytes]) -> Iterator[Line]:
     suffix, compression = _suffixes(name)
     if suffix == ".parquet":
-        return _parquet_rows(file)
+        yield from _parquet_rows(file)
+        return
     raw: Any = pa.CompressedInputStream(file, _CODECS[compression]) if compression else file
-    plain = io.BufferedReader(raw, _BUFFER_BYTES)
-    if suffix in (".csv", ".tsv"):
-        return _csv_rows(plain, "\t" if suffix == ".tsv" else ",")
-    return _lines(plain)
+    with io.BufferedReader(raw, _PIECE_BYTES if compression else _BUFFER_BYTES) as plain:
+        if suffix in (".csv", ".tsv"):
+            yield from _csv_rows(plain, "\t" if suffix == ".tsv" else ",")
+        else:
+            yield from _lines(plain)
 
 
 def _lines(file: IO[bytes]) -> Iterator[Line]:
@@ -137,9 +141,12 @@ def _lines(file: IO[bytes]) -> Iterator[Line]:
 def _csv_rows(file: IO[bytes], delimiter: str) -> Iterator[Line]:
     csv.field_size_limit(MAX_LINE_BYTES)
     # What is not UTF-8 becomes half a surrogate pair, which is no JSON: a problem of its row alone.
-    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(text, delimiter=delimiter)
-    header = next(rows, [])
+    with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        rows = csv.reader(text, delimiter=delimiter)
+        yield from _under_header(rows, next(rows, []))
+
+
+def _under_header(rows: Any, header: list[str]) -> Iterator[Line]:
     while True:
         number = rows.line_num + 1
         try:

@@ -12,6 +12,7 @@ from guard_service.conversation import Conversation, Message, Role
 from guard_service.screening.transcript import Origin, Reply, Transcript
 
 DIGEST_BYTES = 16
+_MARKS = {role: role.value.encode() for role in Role}
 
 
 class Subject(Enum):
@@ -103,12 +104,9 @@ def _reply(place: Place, transcript: Transcript, reply: Reply, digest: bytes) ->
 
 def _extend(digest: bytes, message: Message) -> bytes:
     """The digest of a conversation that goes on with this message. Lengths keep parts apart."""
-    content = message.content.encode()
-    hashed = blake2b(digest, digest_size=DIGEST_BYTES)
-    hashed.update(f"{message.role.value} {len(content)} {len(message.tool_calls)} ".encode())
-    hashed.update(content)
+    parts = [digest, _MARKS[message.role], message.content.encode()]
     for call in message.tool_calls:
-        for text in (call.name.encode(), call.arguments_json.encode()):
-            hashed.update(f"{len(text)} ".encode())
-            hashed.update(text)
-    return hashed.digest()
+        name = call.name.encode()
+        parts += [b"\0%d " % len(name), name, call.arguments_json.encode()]
+    sizes = b"%d " * len(parts) % tuple(map(len, parts))
+    return blake2b(b"".join((sizes, *parts)), digest_size=DIGEST_BYTES).digest()

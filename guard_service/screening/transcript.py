@@ -1,6 +1,6 @@
 """What one line of a log tells: a conversation, the replies to it, and whose it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from guard_service.conversation import Message, Role
 
 _IDS = ("id", "custom_id", "request_id", "conversation_id")
+_USERS = ("user", "user_id")
 _TIMES = ("created", "created_at", "timestamp", "time")
 _MAX_SECONDS = 10**11  # above it an epoch counts milliseconds
 
@@ -17,7 +18,7 @@ class Origin:
     """What the log itself says of a line; empty or None where it does not."""
 
     id: str = ""
-    time: datetime | None = None  # UTC
+    time: int | None = None  # seconds since 1970, UTC
     user: str = ""
     model: str = ""
 
@@ -47,27 +48,34 @@ def transcript_of(messages: Sequence[Message], origin: Origin) -> Transcript:
     return Transcript(tuple(messages), (), origin)
 
 
-def origin_of(line: Mapping[str, Any], request: Mapping[str, Any]) -> Origin:
+def origin_of(line: dict[str, Any], request: dict[str, Any]) -> Origin:
     """From the line, or from the request within it, which may be the line itself."""
     return Origin(
-        id=_first_text(line, _IDS),
-        time=read_time(next((line[key] for key in _TIMES if key in line), None)),
-        user=_first_text(request, ("user", "user_id")) or _first_text(line, ("user", "user_id")),
-        model=_first_text(request, ("model",)) or _first_text(line, ("model",)),
+        id=_text(_first(line, _IDS)),
+        time=read_time(_first(line, _TIMES)),
+        user=_text(_first(request, _USERS) or _first(line, _USERS)),
+        model=_text(request.get("model") or line.get("model")),
     )
 
 
-def read_time(value: Any) -> datetime | None:
+def read_time(value: Any) -> int | None:
     """Of an epoch in seconds or milliseconds, or of ISO 8601; None for anything else."""
     try:
         if isinstance(value, str):
             time = datetime.fromisoformat(value)
-            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-        return datetime.fromtimestamp(value / 1000 if value > _MAX_SECONDS else value, UTC)
-    except (ValueError, TypeError, OverflowError, OSError):
+            value = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        seconds = int(value / 1000 if value > _MAX_SECONDS else value)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return seconds if -_MAX_SECONDS < seconds < _MAX_SECONDS else None
 
 
-def _first_text(values: Mapping[str, Any], keys: Sequence[str]) -> str:
-    found = next((values[key] for key in keys if values.get(key) is not None), "")
-    return found if isinstance(found, str) else str(found) if isinstance(found, int) else ""
+def _first(values: dict[str, Any], keys: Sequence[str]) -> Any:
+    for key in keys:
+        if (value := values.get(key)) is not None:
+            return value
+    return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
