@@ -1,8 +1,10 @@
 """A screening from its first line to its last: read, ask, publish, in order and exactly once."""
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from guard_service.errors import ScreeningStopped
@@ -33,6 +35,10 @@ class Screening:
 
     async def run(self, raws: Iterable[RawChunk]) -> None:
         """Publish every chunk; ScreeningStopped if `stopping` was set before the last one."""
+        with _rare_collections():
+            await self._run(raws)
+
+    async def _run(self, raws: Iterable[RawChunk]) -> None:
         asker = Asker(self.judge, self.output.seen, self.stopping, self.watch.on_judged)
         asked: deque[tuple[Chunk, asyncio.Task[Answers]]] = deque()
         chunks = self._unpublished(raws)
@@ -65,6 +71,17 @@ class Screening:
         answers = await asked
         done = await asyncio.to_thread(self.output.publish, chunk, answers)
         self.watch.on_published(chunk.raw, done)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Chunks are many objects and no cycles: by default they are searched over and over."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _next(chunks: Iterator[Chunk]) -> "asyncio.Task[Chunk | None]":

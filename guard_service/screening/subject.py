@@ -12,7 +12,6 @@ from guard_service.conversation import Conversation, Message, Role
 from guard_service.screening.transcript import Origin, Reply, Transcript
 
 DIGEST_BYTES = 16
-_MARKS = {role: role.value.encode() for role in Role}
 
 
 class Subject(Enum):
@@ -104,7 +103,7 @@ def _reply(place: Place, transcript: Transcript, reply: Reply, digest: bytes) ->
 
 def _extend(digest: bytes, message: Message) -> bytes:
     """The digest of a conversation that goes on with this message. Lengths keep parts apart."""
-    parts = [digest, _MARKS[message.role], message.content.encode()]
+    parts = [digest, message.role.value.encode(), message.content.encode()]
     for call in message.tool_calls:
         name = call.name.encode()
         parts += [b"\0%d " % len(name), name, call.arguments_json.encode()]
