@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from screened import CHUNK_LINES, asked, screen
 from scripted_judge import ScriptedJudge
 from shared_data import shared_file
 
@@ -24,11 +25,8 @@ from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.subject import Item
 
-sys.path.append(str(Path(__file__).parent))
-from screened import CHUNK_LINES, asked, screen  # noqa: E402
-
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parent.parent
 
 
 def line(number: int, text: str | None = None) -> bytes:
@@ -73,7 +71,9 @@ def lines_of(entries: Sequence[dict[str, Any]], name: str) -> set[int]:
 def test_two_thousand_lines_are_all_accounted_for(tmp_path: Path) -> None:
     screen([shared_file("data/chatlog_sample.jsonl")], tmp_path / "out")
     judged, rejected = rows(tmp_path / "out"), rejects(tmp_path / "out")
-    by_role = {role: [row for row in judged if row["role"] == role] for role in ("user", "assistant")}
+    by_role = {
+        role: [row for row in judged if row["role"] == role] for role in ("user", "assistant")
+    }
     assert {row["line"] for row in by_role["user"]} == set(range(1, 2001))
     replies = {row["line"] for row in by_role["assistant"]}
     assert replies | {entry["line"] for entry in rejected} == set(range(1, 2001))
@@ -89,11 +89,11 @@ def test_a_kill_at_any_moment_costs_at_most_a_chunk_and_changes_nothing(tmp_path
     log = write_log(tmp_path / "log.jsonl", 12 * CHUNK_LINES + 17)
     screen([log], tmp_path / "undisturbed")
     draw, num_kills = random.Random(KILLS), 0
-    path = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent)])
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     while True:
         # Once there were enough, it may end.
         milliseconds = draw.uniform(0, 600) if num_kills < KILLS else 60_000
-        command = [sys.executable, str(HERE / "screened.py"), str(log), str(tmp_path / "out")]
+        command = [sys.executable, str(TESTS / "screened.py"), str(log), str(tmp_path / "out")]
         command += [str(tmp_path / "asked"), str(milliseconds)]
         ended = subprocess.run(
             command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=120

@@ -38,22 +38,26 @@ BLOCKS = [
     {"type": "message_stop"},
 ]
 ANTHROPIC = {"model": "claude-x", "messages": [USER]}
+ANSWER = {"type": "message", "content": [{"type": "text", "text": "hello"}]}
+SHAREGPT = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+BAD_ROLE = [{"role": "x", "content": "secret"}]
+ASKED = {"messages": [USER]}
 
 
 @pytest.mark.parametrize(
     ("shape", "line"),
     [
-        ("OpenAI chat completions", {"request": {"messages": [USER]}, "response": {"choices": [{"message": REPLY}]}}),
+        ("OpenAI chat completions", {"request": ASKED, "response": {"choices": [{"message": REPLY}]}}),
         ("OpenAI chat completions", {"messages": [USER], "choices": [{"message": REPLY}]}),
-        ("OpenAI chat completions", {"request": {"messages": [USER]}, "response": STREAM}),
-        ("OpenAI chat completions", {"request": {"messages": [USER]}, "response": {"chunks": STREAM}}),
-        ("OpenAI chat completions", {"request": {"messages": [USER]}, "response": EVENTS}),
+        ("OpenAI chat completions", {"request": ASKED, "response": STREAM}),
+        ("OpenAI chat completions", {"request": ASKED, "response": {"chunks": STREAM}}),
+        ("OpenAI chat completions", {"request": ASKED, "response": EVENTS}),
         ("OpenAI chat completions", {"messages": [USER], "response": "hello"}),
-        ("Anthropic messages", {"request": ANTHROPIC, "response": {"type": "message", "content": [{"type": "text", "text": "hello"}]}}),
+        ("Anthropic messages", {"request": ANTHROPIC, "response": ANSWER}),
         ("Anthropic messages", {"request": ANTHROPIC, "response": BLOCKS}),
         ("Anthropic messages", ANTHROPIC | {"messages": [USER, REPLY]}),
         ("messages", {"messages": [USER, REPLY]}),
-        ("ShareGPT", {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}),
+        ("ShareGPT", {"conversations": SHAREGPT}),
         ("OpenAI batch", {"custom_id": "a", "body": {"messages": [USER, REPLY]}}),
         ("prompt and response", {"prompt": "hi", "response": "hello"}),
         ("prompt and response", {"instruction": "hi", "output": "hello"}),
@@ -186,7 +190,7 @@ def test_a_refusal_in_its_own_field_is_what_was_replied() -> None:
         ({"conversations": [{"from": "who", "value": "secret"}]}, r"conversations\[0\]"),
         ({"conversations": ["secret"]}, r"conversations\[0\]"),
         ({"prompt": {"secret": 1}}, "prompt"),
-        ({"request": ANTHROPIC | {"messages": [{"role": "x", "content": "secret"}]}}, r"\[0\].role"),
+        ({"request": ANTHROPIC | {"messages": BAD_ROLE}}, r"\[0\].role"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_by_its_place_and_never_by_its_text(

@@ -53,13 +53,18 @@ def test_what_is_asked_for_is_judged(
 
 def test_each_is_judged_with_all_that_came_before_it() -> None:
     items = [each for each in items_of(PLACE, TALK, {Subject.USERS}) if isinstance(each, Item)]
-    assert [item.conversation.messages for item in items] == [(SYSTEM, ONE), (SYSTEM, ONE, SAID, TWO)]
+    assert [item.conversation.messages for item in items] == [
+        (SYSTEM, ONE),
+        (SYSTEM, ONE, SAID, TWO),
+    ]
     assert {item.place for item in items} == {PLACE}
 
 
 def test_what_cannot_be_judged_has_its_reason() -> None:
     blank = Message(Role.USER, " ")
-    none = Transcript((blank,), (Reply(0, None, "no response"), Reply(1, Message(Role.ASSISTANT, ""))))
+    none = Transcript(
+        (blank,), (Reply(0, None, "no response"), Reply(1, Message(Role.ASSISTANT, "")))
+    )
     both = (Subject.LAST_USER, Subject.REPLY)
     assert gaps(none, *both) == [
         (0, "the user message is blank"),

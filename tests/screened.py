@@ -1,6 +1,6 @@
 """A screening with a scripted judge; as a program, one that is killed after so many milliseconds.
 
-    python screened.py LOG OUT ASKED MILLISECONDS
+python screened.py LOG OUT ASKED MILLISECONDS
 """
 
 import asyncio
@@ -85,9 +85,7 @@ def asked(path: Path) -> list[bytes]:
 
 def main() -> None:
     log, out, record, milliseconds = sys.argv[1:]
-    kill = threading.Timer(
-        float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL)
-    )
+    kill = threading.Timer(float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     kill.daemon = True
     kill.start()
     screen([log], Path(out), Recording(Path(record)))
