@@ -39,6 +39,7 @@ BLOCKS = [
 ]
 ANTHROPIC = {"model": "claude-x", "messages": [USER]}
 ANSWER = {"type": "message", "content": [{"type": "text", "text": "hello"}]}
+CHOICES = {"choices": [{"message": REPLY}]}
 SHAREGPT = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
 BAD_ROLE = [{"role": "x", "content": "secret"}]
 ASKED = {"messages": [USER]}
@@ -47,7 +48,7 @@ ASKED = {"messages": [USER]}
 @pytest.mark.parametrize(
     ("shape", "line"),
     [
-        ("OpenAI chat completions", {"request": ASKED, "response": {"choices": [{"message": REPLY}]}}),
+        ("OpenAI chat completions", {"request": ASKED, "response": CHOICES}),
         ("OpenAI chat completions", {"messages": [USER], "choices": [{"message": REPLY}]}),
         ("OpenAI chat completions", {"request": ASKED, "response": STREAM}),
         ("OpenAI chat completions", {"request": ASKED, "response": {"chunks": STREAM}}),
