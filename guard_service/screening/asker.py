@@ -29,7 +29,7 @@ class Asker:
         self._on_judged = on_judged
         self._places = asyncio.Semaphore(_MAX_SLICES)
         self._asked: dict[bytes, asyncio.Task[Answers]] = {}
-        self._has_failed = False
+        self._failure: Exception | None = None  # the first one ends the run for all
 
     async def ask(self, items: Sequence[Item]) -> Answers:
         """An answer for every digest of the items.
@@ -57,15 +57,17 @@ class Asker:
     async def _ask(self, items: Sequence[Item]) -> Answers:
         try:
             async with self._places:
-                if self._has_failed or self._stopping.is_set():
+                if self._failure:
+                    raise self._failure
+                if self._stopping.is_set():
                     raise ScreeningStopped
                 answers = await self._judge.judge(items)
             judged = dict(zip((item.digest for item in items), answers, strict=True))
             self._seen.add({d: j for d, j in judged.items() if isinstance(j, Judgement)})
             self._on_judged(len(items))
             return judged
-        except Exception:
-            self._has_failed = True
+        except Exception as error:
+            self._failure = self._failure or error
             raise
         finally:
             for item in items:
