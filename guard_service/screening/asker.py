@@ -44,9 +44,10 @@ class Asker:
         slices |= {
             self._start(fresh[n : n + SLICE_ITEMS]) for n in range(0, len(fresh), SLICE_ITEMS)
         }
-        await asyncio.wait(slices) if slices else None
-        for each in slices:
-            answers |= each.result()
+        for answered in await asyncio.gather(*slices, return_exceptions=True):
+            if isinstance(answered, BaseException):
+                raise answered
+            answers |= answered
         return answers
 
     def _start(self, items: Sequence[Item]) -> "asyncio.Task[Answers]":
