@@ -21,6 +21,8 @@ GuardError
 │   ├── StoreUnavailable
 │   └── SinkUnavailable     a broker or webhook; only the relay sees it
 ├── ReadingRejected         the model's output cannot be trusted
+├── ScreeningRefused        the files in, or what an earlier run left, do not allow it
+├── ScreeningStopped        as asked; the same command goes on
 └── StartupRefused          for the operator, before serving
     ├── SettingsInvalid
     ├── AccessInvalid
@@ -154,6 +156,14 @@ class SinkUnavailable(Unavailable):
 
 class ReadingRejected(GuardError):
     """The model's output is not a trustworthy reading, so there is no verdict."""
+
+
+class ScreeningRefused(GuardError):
+    """The files cannot be screened like this."""
+
+
+class ScreeningStopped(GuardError):
+    """Stopped before the end; nothing is lost, and the same command goes on from here."""
 
 
 class StartupRefused(GuardError):

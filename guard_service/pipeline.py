@@ -30,7 +30,7 @@ from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
 from guard_service.review.priority import place_of
 from guard_service.sign import TextSign
-from guard_service.verdict import Verdict, check_reading, read_verdict
+from guard_service.verdict import Reading, Verdict, check_reading, read_verdict, worst_first
 from guard_service.view import View
 
 # Before the caller's deadline, so that the answer arrives while somebody waits for it.
@@ -88,6 +88,7 @@ class Outcome:
     review_item_id: str = ""
     signs: frozenset[TextSign] = frozenset()
     worst: View | None = None  # the view that the verdict is of
+    readings: tuple[Reading, ...] = ()  # of every window, the worst first
 
 
 class PromptReader(Protocol):
@@ -145,6 +146,7 @@ class Pipeline:
             item_id,
             question.signs,
             worst,
+            worst_first(readings, verdict),
         )
 
     def _policy(self, check: Check) -> Policy:

@@ -94,3 +94,9 @@ def _judge(reading: Reading, policy: Policy) -> Verdict:
 
 def _flag(categories: Iterable[CategoryScore], codes: set[str]) -> Iterable[CategoryScore]:
     return (replace(score, is_flagged=score.category.code in codes) for score in categories)
+
+
+def worst_first(readings: Sequence[Reading], verdict: Verdict) -> tuple[Reading, ...]:
+    """All readings, the one that the verdict is of in front."""
+    worst = verdict.reading
+    return (readings[worst], *readings[:worst], *readings[worst + 1 :])

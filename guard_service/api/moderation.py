@@ -118,7 +118,7 @@ class ModerationService:
             outcome = await self.pipeline.moderate(check)
             await settle(outcome.usage.prompt_tokens)  # 0 where a fallback answers
             answered(check, outcome)
-            return response_from_outcome(outcome)
+            return response_from_outcome(outcome, include_readings=request.include_readings)
 
     async def _answer_item(
         self, index: int, payload: bytes, call: Call

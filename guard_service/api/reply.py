@@ -13,7 +13,7 @@ from guard_service.sign import TextSign
 from guard_service.taxonomy import TAXONOMY, HazardCategory
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
-from guard_service.verdict import Verdict
+from guard_service.verdict import Reading, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,9 @@ class ServerInfo:
     max_concurrent_requests: int
 
 
-def response_from_outcome(outcome: Outcome) -> pb.ModerateResponse:
+def response_from_outcome(
+    outcome: Outcome, *, include_readings: bool = False
+) -> pb.ModerateResponse:
     response = pb.ModerateResponse(
         request_id=outcome.request_id,
         action=wire_name(outcome.decision.action),
@@ -58,6 +60,8 @@ def response_from_outcome(outcome: Outcome) -> pb.ModerateResponse:
         response.coverage.judged_chars = outcome.coverage.judged_chars
         response.coverage.total_chars = outcome.coverage.total_chars
         response.coverage.windows = outcome.coverage.windows
+    if include_readings:
+        response.readings.extend(map(_reading, outcome.readings))
     return response
 
 
@@ -124,6 +128,15 @@ def _verdict(verdict: Verdict) -> pb.Verdict:
             )
             for score in verdict.categories
         ],
+    )
+
+
+def _reading(reading: Reading) -> pb.Reading:
+    return pb.Reading(
+        unsafe_score=reading.unsafe_score,
+        label_mass=reading.label_mass,
+        first_scores=reading.first_scores,
+        listed=reading.listed,
     )
 
 

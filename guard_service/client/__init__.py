@@ -13,6 +13,7 @@ from guard_service.client.answer import Limits as Limits
 from guard_service.client.answer import Moderation as Moderation
 from guard_service.client.answer import Policy as Policy
 from guard_service.client.answer import PolicyCategory as PolicyCategory
+from guard_service.client.answer import Reading as Reading
 from guard_service.client.answer import ReviewItem as ReviewItem
 from guard_service.client.answer import ReviewReason as ReviewReason
 from guard_service.client.answer import ServerInfo as ServerInfo

@@ -58,6 +58,16 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the model read in one window, before any threshold."""
+
+    unsafe_score: float
+    label_mass: float
+    first_scores: tuple[float, ...]  # of the policy's categories; together they are 1
+    listed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     judged_chars: int
     total_chars: int
@@ -93,6 +103,7 @@ class Moderation:
     policy_version: str
     model: str
     text_signs: tuple[TextSign, ...] = ()
+    readings: tuple[Reading, ...] = ()  # if asked for: of every window, the worst first
 
     @property
     def is_allowed(self) -> bool:

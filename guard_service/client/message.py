@@ -61,6 +61,7 @@ class ModerationRequest:
     on_unavailable: OnUnavailable | None = None
     labels: Mapping[str, str] | None = field(default=None, repr=False)
     judge: Judge = Judge.LAST
+    include_readings: bool = False  # for those who keep them and decide again later
 
 
 _ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
@@ -77,6 +78,7 @@ def to_wire(request: ModerationRequest) -> pb.ModerateRequest:
         policy=_text(request.policy, "policy"),
         on_unavailable=f"ON_UNAVAILABLE_{choice.name}" if choice else None,
         judge=f"JUDGE_{request.judge.name}",
+        include_readings=request.include_readings,
         labels={_text(key, "labels"): _text(label, "labels") for key, label in labels},
     )
 

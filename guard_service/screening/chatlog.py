@@ -84,8 +84,7 @@ def _response(
     number: int, name: str, conversation: Conversation, index: int, choice: Any
 ) -> Logged | Unjudged:
     try:
-        place = f"response.choices[{index}].message"
-        message = read_message(choice.get("message"), place)
+        message = read_message(choice.get("message"))
     except (InvalidRequest, AttributeError) as error:
         return Unjudged(number, name, Place.RESPONSE, str(error))
     if message.is_blank:

@@ -134,7 +134,7 @@ class Message(_message.Message):
     def __init__(self, role: _Optional[_Union[Role, str]] = ..., content: _Optional[str] = ..., tool_calls: _Optional[_Iterable[_Union[ToolCall, _Mapping]]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class ModerateRequest(_message.Message):
-    __slots__ = ("request_id", "messages", "policy", "on_unavailable", "labels", "judge")
+    __slots__ = ("request_id", "messages", "policy", "on_unavailable", "labels", "judge", "include_readings")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -148,13 +148,15 @@ class ModerateRequest(_message.Message):
     ON_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     JUDGE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_READINGS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     messages: _containers.RepeatedCompositeFieldContainer[Message]
     policy: str
     on_unavailable: OnUnavailable
     labels: _containers.ScalarMap[str, str]
     judge: Judge
-    def __init__(self, request_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., policy: _Optional[str] = ..., on_unavailable: _Optional[_Union[OnUnavailable, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., judge: _Optional[_Union[Judge, str]] = ...) -> None: ...
+    include_readings: bool
+    def __init__(self, request_id: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., policy: _Optional[str] = ..., on_unavailable: _Optional[_Union[OnUnavailable, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., judge: _Optional[_Union[Judge, str]] = ..., include_readings: bool = ...) -> None: ...
 
 class CategoryScore(_message.Message):
     __slots__ = ("category", "code", "name", "score", "flagged")
@@ -169,6 +171,18 @@ class CategoryScore(_message.Message):
     score: float
     flagged: bool
     def __init__(self, category: _Optional[_Union[HazardCategory, str]] = ..., code: _Optional[str] = ..., name: _Optional[str] = ..., score: _Optional[float] = ..., flagged: bool = ...) -> None: ...
+
+class Reading(_message.Message):
+    __slots__ = ("unsafe_score", "label_mass", "first_scores", "listed")
+    UNSAFE_SCORE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_MASS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SCORES_FIELD_NUMBER: _ClassVar[int]
+    LISTED_FIELD_NUMBER: _ClassVar[int]
+    unsafe_score: float
+    label_mass: float
+    first_scores: _containers.RepeatedScalarFieldContainer[float]
+    listed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unsafe_score: _Optional[float] = ..., label_mass: _Optional[float] = ..., first_scores: _Optional[_Iterable[float]] = ..., listed: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("unsafe", "unsafe_score", "categories", "label_mass", "message", "cleaned")
@@ -217,7 +231,7 @@ class Timings(_message.Message):
     def __init__(self, queue_ms: _Optional[float] = ..., inference_ms: _Optional[float] = ..., total_ms: _Optional[float] = ..., batch_size: _Optional[int] = ...) -> None: ...
 
 class ModerateResponse(_message.Message):
-    __slots__ = ("request_id", "action", "review", "review_item_id", "assessment", "verdict", "coverage", "usage", "timings", "policy", "policy_version", "model", "text_signs")
+    __slots__ = ("request_id", "action", "review", "review_item_id", "assessment", "verdict", "coverage", "usage", "timings", "policy", "policy_version", "model", "text_signs", "readings")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     REVIEW_FIELD_NUMBER: _ClassVar[int]
@@ -231,6 +245,7 @@ class ModerateResponse(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_SIGNS_FIELD_NUMBER: _ClassVar[int]
+    READINGS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     action: Action
     review: bool
@@ -244,7 +259,8 @@ class ModerateResponse(_message.Message):
     policy_version: str
     model: str
     text_signs: _containers.RepeatedScalarFieldContainer[TextSign]
-    def __init__(self, request_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., review: bool = ..., review_item_id: _Optional[str] = ..., assessment: _Optional[_Union[Assessment, str]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., model: _Optional[str] = ..., text_signs: _Optional[_Iterable[_Union[TextSign, str]]] = ...) -> None: ...
+    readings: _containers.RepeatedCompositeFieldContainer[Reading]
+    def __init__(self, request_id: _Optional[str] = ..., action: _Optional[_Union[Action, str]] = ..., review: bool = ..., review_item_id: _Optional[str] = ..., assessment: _Optional[_Union[Assessment, str]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., model: _Optional[str] = ..., text_signs: _Optional[_Iterable[_Union[TextSign, str]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ...) -> None: ...
 
 class ModerateBatchRequest(_message.Message):
     __slots__ = ("request",)

@@ -1,0 +1,99 @@
+"""How fast `guard screen` is without a model, and what memory it takes.
+
+    PYTHONPATH=tests python tests/benchmarks/bench_screening.py LOG.jsonl [--rows 200000]
+
+Makes a log of so many rows from LOG (each line made unlike any other, so that nothing is judged
+from memory), screens it into Parquet with a judge that answers at once, and prints rows per second
+and the peak of anonymous memory. Everything is on disk at the end, as in production.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+from scripted_judge import JUDGED, ScriptedJudge
+
+from guard_service.screening.chunk import LineReader, RawChunk, cut
+from guard_service.screening.manifest import Done, Terms
+from guard_service.screening.output import Output
+from guard_service.screening.run import Screening, Watch
+from guard_service.screening.source import find_sources
+from guard_service.screening.subject import Subject
+
+TERMS = Terms(
+    inputs=(),
+    judge=(),
+    mapping="",
+    policy=JUDGED.policy,
+    policy_version=JUDGED.policy_version,
+    policy_digest=JUDGED.policy_digest,
+    list_above=0.5,
+    codes=JUDGED.codes,
+    model=JUDGED.model,
+    model_digest=JUDGED.model_digest,
+    format="parquet",
+)
+
+
+class Forgetful(ScriptedJudge):
+    """Keeps no list of what it was asked, which would grow."""
+
+    async def judge(self, items):  # type: ignore[no-untyped-def]
+        answers = await super().judge(items)
+        self.asked.clear()
+        return answers
+
+
+def make_log(sample: Path, path: Path, num_lines: int) -> None:
+    lines = [json.loads(line) for line in sample.read_bytes().splitlines()]
+    with path.open("w") as file:
+        for number, line in enumerate(islice(cycle(lines), num_lines)):
+            first, *rest = line["request"]["messages"]
+            unlike = {"role": "system", "content": f"Conversation {number}."}
+            request = line["request"] | {"messages": [unlike, first, *rest]}
+            file.write(json.dumps(line | {"request": request}) + "\n")
+
+
+def anonymous_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def screen(log: Path, folder: Path) -> None:
+    num_rows, started, memory = 0, time.perf_counter(), []
+
+    def published(_: RawChunk, done: Done) -> None:
+        nonlocal num_rows
+        num_rows += done.num_rows
+        memory.append(anonymous_mb())
+
+    reader = LineReader(frozenset({Subject.LAST_USER, Subject.REPLY}))
+    with Output(folder, TERMS) as output:
+        screening = Screening(reader, Forgetful(), output, Watch(on_published=published))
+        asyncio.run(screening.run(cut(find_sources([str(log)]))))
+    seconds = time.perf_counter() - started
+    early = memory[: max(len(memory) // 10, 1)]
+    print(
+        f"{num_rows} rows of {log.stat().st_size / 2**20:.0f} MiB in {seconds:.1f} s: "
+        f"{num_rows / seconds:.0f} rows/s; anonymous memory {max(early):.0f} MiB in the first "
+        f"tenth, {max(memory):.0f} MiB at most"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("log", type=Path)
+    parser.add_argument("--rows", type=int, default=200_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.jsonl"
+        make_log(given.log, log, given.rows // 2)
+        screen(log, Path(folder) / "out")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Whole screenings without a model: every line is accounted for, once, whatever happens."""
+
+import asyncio
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from screened import CHUNK_LINES, asked, screen
+from scripted_judge import ScriptedJudge
+from shared_data import shared_file
+
+from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
+from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.subject import Item
+
+KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
+TESTS = Path(__file__).parent.parent
+
+
+def line(number: int, text: str | None = None) -> bytes:
+    request = {"messages": [{"role": "user", "content": text or f"question {number}"}]}
+    reply = {"message": {"role": "assistant", "content": f"answer {number}"}}
+    entry = {"id": f"id-{number}", "request": request, "response": {"choices": [reply]}}
+    return json.dumps(entry).encode() + b"\n"
+
+
+def write_log(path: Path, num_lines: int) -> Path:
+    """Some lines twice, some broken, some that the model cannot read."""
+    draw = random.Random(7)
+    lines = [line(draw.randrange(num_lines) if n % 5 == 0 else n) for n in range(num_lines)]
+    for n in range(0, num_lines, 97):
+        lines[n] = draw.choice([b"{broken\n", b"\n", b'{"a":1}\n', line(n, "unreadable")])
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(each)
+        for part in sorted(out.glob("part-*.jsonl"))
+        for each in part.read_bytes().splitlines()
+    ]
+
+
+def rejects(out: Path) -> list[dict[str, Any]]:
+    path = out / "_screening" / "rejects.jsonl"
+    return [json.loads(each) for each in path.read_bytes().splitlines()]
+
+
+def published(out: Path) -> dict[str, bytes]:
+    files = [*out.glob("part-*"), *(out / "_screening").glob("*.jsonl")]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def lines_of(entries: Sequence[dict[str, Any]], name: str) -> set[int]:
+    return {entry["line"] for entry in entries if entry["file"].endswith(name)}
+
+
+def test_two_thousand_lines_are_all_accounted_for(tmp_path: Path) -> None:
+    screen([shared_file("data/chatlog_sample.jsonl")], tmp_path / "out")
+    judged, rejected = rows(tmp_path / "out"), rejects(tmp_path / "out")
+    by_role = {
+        role: [row for row in judged if row["role"] == role] for role in ("user", "assistant")
+    }
+    assert {row["line"] for row in by_role["user"]} == set(range(1, 2001))
+    replies = {row["line"] for row in by_role["assistant"]}
+    assert replies | {entry["line"] for entry in rejected} == set(range(1, 2001))
+    assert Counter(entry["reason"].split(" (")[0] for entry in rejected) == {
+        "no response": 97,
+        "the response is blank": 25,
+    }
+    places = Counter((row["line"], row["message"], row["choice"]) for row in judged)
+    assert set(places.values()) == {1}
+
+
+def test_a_kill_at_any_moment_costs_at_most_a_chunk_and_changes_nothing(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 12 * CHUNK_LINES + 17)
+    screen([log], tmp_path / "undisturbed")
+    draw, num_kills = random.Random(KILLS), 0
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    while True:
+        # Once there were enough, it may end.
+        milliseconds = draw.uniform(0, 600) if num_kills < KILLS else 60_000
+        command = [sys.executable, str(TESTS / "screened.py"), str(log), str(tmp_path / "out")]
+        command += [str(tmp_path / "asked"), str(milliseconds)]
+        ended = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=120
+        )
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        num_kills += 1
+    assert published(tmp_path / "out") == published(tmp_path / "undisturbed")
+    times = Counter(asked(tmp_path / "asked"))
+    repeated = sum(times.values()) - len(times)
+    assert repeated <= num_kills * 2 * CHUNK_LINES  # a line is two messages
+    print(f"{num_kills} kills, {len(times)} judged, {repeated} judged again")
+
+
+def test_equal_conversations_are_judged_once_in_different_chunks_too(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b"".join(line(n % 100) for n in range(3 * CHUNK_LINES)))
+    judge = ScriptedJudge()
+    screen([log], tmp_path / "out", judge)
+    assert len(judge.asked) == len(set(judge.asked)) == 200
+    assert len(rows(tmp_path / "out")) == 6 * CHUNK_LINES
+
+
+def test_a_finished_run_is_only_looked_through_again(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 1200)
+    screen([log], tmp_path / "out")
+    before, judge = published(tmp_path / "out"), ScriptedJudge()
+    screen([log], tmp_path / "out", judge)
+    assert published(tmp_path / "out") == before
+    assert judge.asked == []
+
+
+class Stopping(ScriptedJudge):
+    """Asks for a stop, or fails, at its third slice."""
+
+    def __init__(self, stopping: asyncio.Event, error: Exception | None = None) -> None:
+        super().__init__()
+        self._left = 3
+        self._stopping = stopping
+        self._error = error
+
+    async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]:
+        self._left -= 1
+        if not self._left:
+            self._stopping.set()
+            if self._error:
+                raise self._error
+        return await super().judge(items)
+
+
+@pytest.mark.parametrize("error", [None, Unavailable("away")])
+def test_the_same_command_goes_on_after_a_stop_or_a_failure(
+    tmp_path: Path, error: Exception | None
+) -> None:
+    log = write_log(tmp_path / "log.jsonl", 3000)
+    screen([log], tmp_path / "undisturbed")
+    stopping = asyncio.Event()
+    stopped = Stopping(stopping, error)
+    with pytest.raises(type(error) if error else ScreeningStopped):
+        screen([log], tmp_path / "out", stopped, stopping=stopping)
+    assert 0 < len(stopped.asked) < 3000
+    judge = ScriptedJudge()
+    screen([log], tmp_path / "out", judge)
+    assert not set(judge.asked) & set(stopped.asked)  # what was under way was not lost
+    assert published(tmp_path / "out") == published(tmp_path / "undisturbed")
+
+
+def test_changed_input_is_refused_unless_it_is_to_be_judged_anew(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 1200)
+    screen([log], tmp_path / "out")
+    before, written = published(tmp_path / "out"), log.read_bytes()
+    changes = {
+        "differs": written.replace(b"question 601", b"question 6o1"),
+        "has become shorter": b"".join(written.splitlines(True)[:CHUNK_LINES]),
+        "differs between": written + line(9999),
+    }
+    for problem, changed in changes.items():
+        log.write_bytes(changed)
+        with pytest.raises(ScreeningRefused, match=problem):
+            screen([log], tmp_path / "out")
+        assert published(tmp_path / "out") == before
+    screen([log], tmp_path / "out", rerun=True)
+    screen([log], tmp_path / "fresh")
+    assert published(tmp_path / "out") == published(tmp_path / "fresh")
+
+
+def test_parquet_and_json_lines_hold_the_same(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 1200)
+    screen([log], tmp_path / "lines")
+    screen([log], tmp_path / "table", format="parquet")
+    table = pq.read_table(tmp_path / "table").to_pylist()  # our own files beside are passed over
+    for row in table:
+        row["digest"] = row["digest"].hex()
+    assert table == rows(tmp_path / "lines")
+    assert rejects(tmp_path / "table") == rejects(tmp_path / "lines")
+
+
+def test_no_text_is_in_the_output(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 600)
+    for format in ("jsonl", "parquet"):
+        screen([log], tmp_path / format, format=format)
+        for path in (tmp_path / format).rglob("*.*"):
+            assert b"question" not in path.read_bytes()
+
+
+UGLY = st.lists(
+    st.one_of(
+        st.integers(0, 5).map(line),
+        st.integers(0, 5).map(lambda n: line(n).replace(b"\n", b"\r\n")),
+        st.binary(max_size=20).map(lambda data: data.replace(b"\n", b"") + b"\n"),
+        st.sampled_from(
+            [
+                b"\n",
+                b"null\n",
+                b"[]\n",
+                b'{"text": "\xff"}\n',
+                b'{"text": "\\ud800"}\n',
+                b'{"text": 3}\n',
+                b'{"prompt": "a"}\n',
+                b'{"messages": []}\n',
+                b'{"messages": [{"role": "user"}]}\n',
+                b'{"conversations": [{"from": "human", "value": "a"}]}\n',
+                b'{"custom_id": "a", "body": {"input": ["a", "", 3]}}\n',
+                b'{"custom_id": "a", "body": {"input": []}}\n',
+                b'{"request": {"messages": 3}, "response": 7}\n',
+                b'{"messages": [{"role": "user", "content": "a"}], "response": ["x"]}\n',
+                b'{"messages": [{"role": "user", "content": [1]}], "system": 3}\n',
+                b'{"text": "' + b"x" * 100_000 + b'"}\n',
+                b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"\n",
+            ]
+        ),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(UGLY, UGLY, st.integers(0, 400))
+def test_every_ugly_line_is_judged_or_has_its_reason(
+    tmp_path_factory: pytest.TempPathFactory, first: list[bytes], second: list[bytes], cut_off: int
+) -> None:
+    folder = tmp_path_factory.mktemp("ugly")
+    plain, packed = folder / "a.jsonl", folder / "b.jsonl.gz"
+    written = b"".join(first).removesuffix(b"\n")
+    plain.write_bytes(written)
+    data = gzip.compress(b"".join(second))
+    packed.write_bytes(data[: max(len(data) - cut_off, 0)] if cut_off % 2 else data)
+    screen([plain, packed], folder / "out")
+    entries = [*rows(folder / "out"), *rejects(folder / "out")]
+    num_lines = written.count(b"\n") + (written[-1:] not in (b"", b"\n"))
+    assert lines_of(entries, "a.jsonl") == set(range(1, num_lines + 1))
+    seen = lines_of(entries, "b.jsonl.gz")
+    assert seen == set(range(1, len(seen) + 1))
+    if not cut_off % 2:
+        assert len(seen) == len(second)
+    assert all(entry["reason"] for entry in rejects(folder / "out"))
