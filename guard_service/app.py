@@ -26,8 +26,10 @@ from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.engine.watchdog import Patience
 from guard_service.pipeline import Pipeline
+from guard_service.publication import Publication, publishing
 from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
+from guard_service.review.sink.choice import open_sinks
 from guard_service.sight.endpoint import Endpoint
 from guard_service.sight.gauges import Sources
 from guard_service.sight.logs import report_loop_error
@@ -35,11 +37,13 @@ from guard_service.sight.observed import ObservedFeed, ObservedReader, observed
 from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
-from guard_service.stop import on_hangup, stop_signal
+from guard_service.stop import on_hangup, stop_signal, until_stopped
+from guard_service.web.server import ConsoleServer
 
 log = logging.getLogger(__name__)
 
 _DEVELOPMENT_NOTICE = "guard-tiny is a development default, not Llama Guard 3: do not rely on it"
+_LOST = "This is a bug: a refusal was lost."
 _OPEN_NOTICE = "callers are not asked who they are: set access_file or jwks before others call"
 
 
@@ -94,6 +98,7 @@ class Listening:
     engine: EnginePool
     prepared: Prepared
     metrics_port: int | None
+    console_port: int | None
     access: Access
 
     @property
@@ -112,23 +117,28 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     access = refusals.attempt(lambda: Access(settings))
     server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
     endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
+    console = refusals.attempt(lambda: ConsoleServer(settings))
     on_serving = server.set_serving if server else _ignore
     limiter = refusals.attempt(lambda: open_limiter(settings))
+    sinks = refusals.attempt(lambda: open_sinks(settings))
     async with open_guard(settings, on_serving, refusals, access) as guard:
-        assert server and endpoint and access and limiter, "This is a bug: a refusal was lost."
+        assert server and endpoint and console and access and limiter and sinks is not None, _LOST
         info = partial(_server_info, guard, settings)
         door = Door(
             settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
         )
-        meter, longest_s = Meter(limiter, access.quota_of), settings.max_request_s
-        moderating = ModerationService(guard.pipeline, door, meter, info, longest_s)
-        await server.start(moderating, reviewing(guard.prepared.store, settings))
-        async with endpoint.serving(_sources(server, guard)):
-            try:
-                yield Listening(server, guard.engine, guard.prepared, endpoint.port, access)
-            finally:
-                await server.stop(settings.lame_duck_s, settings.drain_s)
-                await limiter.close()
+        meter, store = Meter(limiter, access.quota_of), guard.prepared.store
+        moderating = ModerationService(guard.pipeline, door, meter, info, settings.max_request_s)
+        async with publishing(settings, store, sinks) as publication:
+            await server.start(moderating, reviewing(store, publication.feed, settings))
+            pages = console.serving(store, guard.prepared.policies)
+            async with endpoint.serving(_sources(server, guard, publication)), pages:
+                ports = endpoint.port, console.port
+                try:
+                    yield Listening(server, guard.engine, guard.prepared, *ports, access)
+                finally:
+                    await server.stop(settings.lame_duck_s, settings.drain_s)
+                    await limiter.close()
 
 
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
@@ -147,26 +157,12 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         on_hangup(reloader.reload)
         where = {"host": settings.host, "port": listening.port, "model": settings.model}
         where["metrics_port"] = listening.metrics_port or "off"
+        where["console_port"] = listening.console_port or "off"
         log.info("listening", extra={"action": "listening", **where})
         if access.is_open:
             log.warning(_OPEN_NOTICE, extra={"action": "open_to_anyone", "host": settings.host})
-        await _until(stopping, listening.engine)
+        await until_stopped(stopping, listening.engine.start())
         log.info("draining", extra={"action": "draining"})
-
-
-async def _until(stopping: asyncio.Event, engine: EnginePool) -> None:
-    """Start the engine and wait for the signal, which may come before the engine is up."""
-    starting = asyncio.create_task(engine.start())
-    stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        if not stop.done():
-            await starting
-            await stop
-    finally:
-        for task in (starting, stop):
-            task.cancel()
-        await asyncio.gather(starting, stop, return_exceptions=True)
 
 
 def limits(settings: Settings) -> Limits:
@@ -229,9 +225,14 @@ def _pool(
     return EnginePool(devices, supervise, on_serving)
 
 
-def _sources(server: GuardServer, guard: Guard) -> Sources:
-    lanes, backlog = guard.batcher.lanes, guard.prepared.store
-    return Sources(lambda: server.is_serving, lambda: len(guard.engine.engines), lanes, backlog)
+def _sources(server: GuardServer, guard: Guard, publication: Publication) -> Sources:
+    return Sources(
+        lambda: server.is_serving,
+        lambda: len(guard.engine.engines),
+        guard.batcher.lanes,
+        guard.prepared.store,
+        publication.relays,
+    )
 
 
 def _server_info(guard: Guard, settings: Settings) -> ServerInfo:

@@ -33,14 +33,15 @@ from guard_service.screening.messages import read_conversation
 from guard_service.sight.logs import start_logging
 from guard_service.startup import load_policies
 from guard_service.top import top
+from guard_service.web.command import ConsoleAt, ConsoleOn, console_commands, console_flags
 
 EXIT_BLOCK = 3
 
 commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-commands.add_typer(review_commands, name="review")
-commands.add_typer(keys_commands, name="keys")
+for _group in (review_commands, keys_commands, console_commands):
+    commands.add_typer(_group)
 commands.command()(bench)
 commands.command()(screen)
 commands.command()(top)
@@ -66,6 +67,8 @@ def main() -> None:
 
 @commands.command()
 def serve(
+    console_at: ConsoleAt = None,
+    console: ConsoleOn = False,
     host: Annotated[str | None, typer.Option()] = None,
     port: Annotated[int | None, typer.Option()] = None,
     model: Model = None,
@@ -83,7 +86,7 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
 ) -> None:
     """Serve over gRPC until SIGTERM."""
-    read = partial(read_settings, **locals())
+    read = partial(read_settings, **console_flags(locals()))
     settings = read()
     start_logging(settings.log_level, settings.log_format)
     asyncio.run(service.serve(settings, read))

@@ -25,10 +25,13 @@ PassTokens = Annotated[int, Field(ge=256)]  # room for two pieces of a long prom
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]  # 0: any free one
 Limit = Annotated[float, Field(gt=0, le=86400)]
+Console = Annotated[str, Field(pattern=r"^(off|(\[[0-9A-Fa-f:]+\]|[^:/\s]+):\d{1,5})$")]
+Code = Annotated[str, Field(pattern=r"^S[1-9][0-9]?$")]
 # Asymmetric alone: what verifies a token must not be able to sign one.
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 _PREFIX = "GUARD_"
+_ORIGIN = r"^(https?://[^/\s]+)?$"
 _READ_ELSEWHERE = {"GUARD_CONFIG", "GUARD_API_KEY", "GUARD_CA"}
 
 
@@ -71,6 +74,15 @@ class Settings(BaseSettings):
     review_golden_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     review_keys_file: Path | None = None  # seal the texts that policies keep
     review_keys: str = Field("", repr=False)  # the same, from the environment
+
+    feed_days: Positive = 30  # events are kept for so long, and until they are published
+    feed_url: str = Field("", repr=False)  # publish them: nats, amqp(s), redis(s) or kafka(s)://
+    feed_topic: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")] = "guard.review"
+    webhook_url: str = Field("", repr=False)  # and to this address
+    webhook_secret: str = Field("", repr=False)  # whsec_..., which signs what is sent there
+    console: Console = "off"  # HOST:PORT of the reviewers' pages
+    console_origin: Annotated[str, Field(pattern=_ORIGIN)] = ""  # what browsers call them
+    console_restricted: tuple[Code, ...] = ("S3", "S4")  # only for those who are cleared
 
     requests_per_minute: Limited = 0  # of each tenant, if access_file says no other; 0: no limit
     tokens_per_minute: Limited = 0
@@ -129,6 +141,11 @@ def read_settings(**flags: Any) -> Settings:
     if problems:
         raise SettingsInvalid("; ".join(problems))
     return settings
+
+
+def split_address(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
 
 
 def _unknown(environment: Iterable[str]) -> set[str]:

@@ -8,6 +8,7 @@ GuardError
 ├── Unauthenticated         one text, whatever is wrong with the credential
 ├── Forbidden               known, but not allowed this
 ├── ReviewItemUnknown       or another tenant's: nobody can tell which
+├── CursorUnknown           the feed does not go there; begin anew
 ├── ClaimLost               the lease ended; claim again
 ├── ReviewItemState         the item is not where it would have to be
 │   ├── NotResolved
@@ -17,7 +18,8 @@ GuardError
 ├── Unavailable             we cannot do it now
 │   ├── DeadlineExceeded
 │   ├── EngineUnavailable
-│   └── StoreUnavailable
+│   ├── StoreUnavailable
+│   └── SinkUnavailable     a broker or webhook; only the relay sees it
 ├── ReadingRejected         the model's output cannot be trusted
 ├── ScreeningRefused        the files in, or what an earlier run left, do not allow it
 ├── ScreeningStopped        as asked; the same command goes on
@@ -82,6 +84,10 @@ class ReviewItemUnknown(GuardError):
     """There is no such review item."""
 
 
+class CursorUnknown(GuardError):
+    """The feed no longer keeps what came after this cursor, or has not come so far."""
+
+
 class ClaimLost(GuardError):
     """The lease on this item has ended, and somebody else may have it; nothing was changed."""
 
@@ -142,6 +148,10 @@ class EngineUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The review item could not be written, so the decision is withheld."""
+
+
+class SinkUnavailable(Unavailable):
+    """What was to be published was not acknowledged."""
 
 
 class ReadingRejected(GuardError):

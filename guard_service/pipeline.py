@@ -129,7 +129,8 @@ class Pipeline:
                 readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
                 verdict = read_verdict(readings, policy)
                 decision = decide(verdict, policy, check.request_id, question.signs)
-                item_id = await self._feed_review(check, policy, decision, verdict)
+                worst = question.views[verdict.reading]
+                item_id = await self._feed_review(check, policy, decision, verdict, worst)
         except (Unavailable, ReadingRejected) as error:
             return await self._fall_back(check, policy, error, decision)
         return Outcome(
@@ -144,7 +145,7 @@ class Pipeline:
             _timings(answers, started),
             item_id,
             question.signs,
-            question.views[verdict.reading],
+            worst,
             _worst_first(readings, verdict.reading),
         )
 
@@ -159,7 +160,12 @@ class Pipeline:
         return policy
 
     async def _feed_review(
-        self, check: Check, policy: Policy, decision: Decision, verdict: Verdict | None
+        self,
+        check: Check,
+        policy: Policy,
+        decision: Decision,
+        verdict: Verdict | None = None,
+        worst: View | None = None,
     ) -> str:
         """Write the review item, if there is to be one, before the answer leaves; its id."""
         if decision.review_reason is None:
@@ -177,6 +183,8 @@ class Pipeline:
             policy_version=policy.version,
             model=self.model,
             conversation_digest=check.conversation.digest(),
+            scores={s.category.code: s.score for s in verdict.categories} if verdict else {},
+            judged_message=worst.message if worst else None,
             labels=check.labels,
             tenant=check.tenant,
             place=place_of(decision, verdict, policy, check.labels),
@@ -197,7 +205,7 @@ class Pipeline:
         is_blocked = decided is not None and decided.action is Action.BLOCK
         may_allow = choice is OnUnavailable.ALLOW and not is_blocked
         decision = decide_unavailable(policy, may_allow=may_allow)
-        item_id = await self._feed_review(check, policy, decision, None)
+        item_id = await self._feed_review(check, policy, decision)
         outcome = Outcome(
             check.request_id,
             policy,

@@ -3,9 +3,11 @@
 import asyncio
 import getpass
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,9 +17,12 @@ from guard_service.client import GuardClient, Outcome, ReviewClient
 from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
 from guard_service.errors import InvalidRequest, Violation
+from guard_service.review.place import set_back
 from guard_service.review.store import ReviewStore
 
-review_commands = typer.Typer(help="What waits for people.", no_args_is_help=True)
+T = TypeVar("T")
+
+review_commands = typer.Typer(name="review", help="What waits for people.", no_args_is_help=True)
 
 out = Console(soft_wrap=True)
 
@@ -121,6 +126,33 @@ def golden(item_id: ItemId, server: Server = _LOCAL) -> None:
         client.mark_golden(item_id)
 
 
+@review_commands.command()
+def feed(
+    server: Server = _LOCAL,
+    cursor: Annotated[
+        str, typer.Option("--from", help="The cursor of the last event you have; default: all.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
+) -> None:
+    """Print what happened to review items, one CloudEvent a line, oldest first."""
+    with _client(server, None) as client:
+        for event in client.feed(cursor, follow=follow):
+            print(event.json, flush=True)
+
+
+@review_commands.command()
+def republish(
+    sink: Annotated[str, typer.Argument(help="nats, rabbitmq, redis, kafka or webhook.")],
+    cursor: Annotated[int, typer.Option("--from", min=0, help="Publish again what is after it.")],
+    database_url: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """Have the servers publish events again, for a broker that lost them."""
+    settings = read_settings(database_url=database_url)
+    work = partial(set_back, sink=sink, position=cursor)
+    if not asyncio.run(_with_store(settings, lambda store: store.database.run(work))):
+        raise InvalidRequest((Violation("sink", "is none, or has not come so far"),))
+
+
 def _client(server: str, reviewer: str | None) -> ReviewClient:
     connection = shown()
     if not connection.get("api_key"):
@@ -134,15 +166,15 @@ def _print_json(value: Any) -> None:
 
 def _review_items(settings: Settings, server: str | None, limit: int) -> list[Any]:
     if server is None:
-        return asyncio.run(_stored_items(settings, limit))
+        return list(asyncio.run(_with_store(settings, lambda s: s.list_items(limit))).items)
     with GuardClient(server, **shown()) as client:
         return list(islice(client.list_review_items(page_size=limit), limit))
 
 
-async def _stored_items(settings: Settings, limit: int) -> list[Any]:
+async def _with_store(settings: Settings, work: Callable[[ReviewStore], Awaitable[T]]) -> T:
     store = ReviewStore(settings.database_url)
     await store.start()
     try:
-        return list((await store.list_items(limit)).items)
+        return await work(store)
     finally:
         await store.stop()

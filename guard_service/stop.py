@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType
+from typing import Any
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -33,3 +34,18 @@ def on_hangup(reload: Callable[[], None]) -> None:
 def _end_at_once(number: int, _: FrameType | None) -> None:
     """The engine ends by itself, as its socket closes; the database is safe as in a crash."""
     os._exit(128 + number)
+
+
+async def until_stopped(stopping: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """Do the work and wait for the signal, which may come before the work is done."""
+    working = asyncio.create_task(work)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if not stop.done():
+            await working
+            await stop
+    finally:
+        for task in (working, stop):
+            task.cancel()
+        await asyncio.gather(working, stop, return_exceptions=True)

@@ -22,6 +22,7 @@ from guard_service.policy import Policy
 from guard_service.prompt import Prompt
 from guard_service.quota.limiter import Limiter, LocalLimiter
 from guard_service.quota.meter import Meter
+from guard_service.review.feed import Feed
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 
@@ -75,10 +76,13 @@ async def running(access: Access, limiter: Limiter | None = None) -> AsyncIterat
     meter = Meter(limiter or LocalLimiter(), access.quota_of)
     moderating = ModerationService(pipeline, Door(64), meter, lambda: INFO)
     await store.start()
-    await server.start(moderating, ReviewService(store, ReviewQueue(store, draw=lambda: 0.9)))
+    feed = Feed(store.database, kept_s=60.0, poll_s=0.01)
+    reviewing = ReviewService(store, ReviewQueue(store, draw=lambda: 0.9), feed)
+    await server.start(moderating, reviewing)
     await server.set_serving(True)
     try:
-        yield Running(server.port, access, reader, server)
+        async with feed.running():
+            yield Running(server.port, access, reader, server)
     finally:
         await server.stop(0.0, 0.0)
         await store.stop()

@@ -1,16 +1,21 @@
 """Servers that some tests need beside them."""
 
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import redis
+from confluent_kafka import Producer
 
 _REDIS_URL = "redis://127.0.0.1:6379/15"
+_NATS_URL = "nats://127.0.0.1:4222"
+_RABBITMQ_URL = "amqp://guest:guest@127.0.0.1:5672/"
 _POSTGRESQL_URL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
@@ -32,6 +37,39 @@ def redis_url() -> str:
     finally:
         client.close()
     return url
+
+
+def nats_url() -> str:
+    """A NATS with JetStream; GUARD_TEST_NATS_URL names another one."""
+    url = os.environ.get("GUARD_TEST_NATS_URL", _NATS_URL)
+    with _connected(url) as connection:
+        if b'"jetstream":true' not in connection.recv(4096):
+            missing(f"needs JetStream at {url}")
+    return url
+
+
+def rabbitmq_url() -> str:
+    """A RabbitMQ; GUARD_TEST_RABBITMQ_URL names another one."""
+    url = os.environ.get("GUARD_TEST_RABBITMQ_URL", _RABBITMQ_URL)
+    with _connected(url):
+        return url
+
+
+@contextmanager
+def kafka_url() -> Iterator[str]:
+    """librdkafka's mock cluster, which lives in this process and speaks Kafka's protocol."""
+    producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
+    broker = producer.list_topics(timeout=10).brokers[1]
+    yield f"kafka://{broker.host}:{broker.port}"
+    del producer
+
+
+def _connected(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    try:
+        return socket.create_connection((parts.hostname, parts.port), timeout=2)
+    except OSError as error:
+        missing(f"needs a server at {parts.hostname}:{parts.port}: {type(error).__name__}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from guard_service.access.key import make_key
 from guard_service.engine.entry import Lane
 from guard_service.errors import SettingsInvalid
 
-keys_commands = typer.Typer(help="API keys.", no_args_is_help=True)
+keys_commands = typer.Typer(name="keys", help="API keys.", no_args_is_help=True)
 
 
 @keys_commands.callback()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
-from guard_service.config import Settings
+from guard_service.config import Settings, split_address
 
 # A server that lives for one command of its own user, whatever the environment says.
 PRIVATE: dict[str, Any] = {
@@ -17,6 +17,7 @@ PRIVATE: dict[str, Any] = {
     "requests_per_minute": 0,
     "tokens_per_minute": 0,
     "quota_redis_url": "",
+    "console": "off",
 }
 
 
@@ -35,6 +36,8 @@ def exposure_problems(settings: Settings) -> Iterator[str]:
             "tls_certificate: beyond loopback credentials would travel in the clear; set it and "
             "tls_key, or allow_plaintext where a proxy ends TLS"
         )
+    if settings.console != "off":
+        yield from _console_problems(settings)
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         yield "tls_certificate, tls_key: one without the other"
     if settings.tls_client_ca and not (settings.tls_certificate and settings.access_file):
@@ -43,6 +46,18 @@ def exposure_problems(settings: Settings) -> Iterator[str]:
         yield "jwks: needs jwt_issuer and jwt_audience"
     if settings.jwks.startswith("http:"):
         yield "jwks: a file or an https URL"
+
+
+def _console_problems(settings: Settings) -> Iterator[str]:
+    host, _ = split_address(settings.console)
+    is_local, has_tls = is_loopback(host), bool(settings.tls_certificate)
+    if not (is_local or has_tls or settings.allow_plaintext):
+        yield "console: beyond loopback it needs tls_certificate, or allow_plaintext behind a proxy"
+    is_any = host.strip("[]") in ("0.0.0.0", "::")
+    if not settings.console_origin and (is_any or settings.allow_plaintext):
+        yield "console_origin: say what browsers call the console, as https://review.example.org"
+    if settings.console_origin.startswith("http:") and not is_local:
+        yield "console_origin: beyond loopback only https"
 
 
 def is_loopback(host: str) -> bool:

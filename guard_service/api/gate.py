@@ -20,11 +20,17 @@ _OPEN = f"/{health.SERVICE_NAME}/"
 
 # Set for the task of each call. Without a gate there is none, and handlers fail: never open.
 _principal: ContextVar[Principal] = ContextVar("principal")
+_prove: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("prove")
 
 
 def current_principal() -> Principal:
     """Who makes the call that this task serves."""
     return _principal.get()
+
+
+async def check_caller() -> None:
+    """Unauthenticated once the caller's credential is no longer good, or is another's."""
+    await _prove.get()()
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -50,6 +56,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 credentials = _credentials(context)
                 principal = await self._access.authenticate(credentials)
                 _principal.set(principal)
+                _prove.set(lambda: self._prove(credentials, principal))
                 if handler.request_streaming:
                     request = self._watch(request, credentials, principal)
                 return await _call(method, request, context)
@@ -64,9 +71,12 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> AsyncIterator[Any]:
         """The requests while their sender is who it was; then Unauthenticated."""
         async for request in requests:
-            if await self._access.authenticate(credentials) != principal:
-                raise Unauthenticated
+            await self._prove(credentials, principal)
             yield request
+
+    async def _prove(self, credentials: Credentials, principal: Principal) -> None:
+        if await self._access.authenticate(credentials) != principal:
+            raise Unauthenticated
 
 
 async def _call(method: Any, request: Any, context: Any) -> Any:

@@ -6,16 +6,17 @@ internal class, to bytes that do not parse.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from guard_service.access.principal import Principal
-from guard_service.api.gate import current_principal
+from guard_service.api.gate import check_caller, current_principal
 from guard_service.api.request import parse
 from guard_service.api.status import abort
 from guard_service.sight.journey import watch_call
@@ -65,20 +66,40 @@ def stream(
     name = _name(kind)
 
     async def handle(payloads: AsyncIterator[bytes], context: Context) -> None:
-        async def write(message: Message) -> None:
-            # It fails only when the client has gone, and then gRPC cancels us as well.
-            with suppress(Exception):
-                await context.write(message)
-
         with watch_call(name, context.invocation_metadata()):
             try:
-                await method(payloads, write, _call(context))
+                await method(payloads, partial(_write, context), _call(context))
             except ExceptionGroup as group:  # of a stream's tasks, which answer their own errors
                 await abort(context, group.exceptions[0])
             except Exception as error:
                 await abort(context, error)
 
     return grpc.stream_stream_rpc_method_handler(handle, None, _serialize)
+
+
+def feed(
+    kind: type[Request], method: Callable[[Request, Call], AsyncGenerator[Message, None]]
+) -> "grpc.RpcMethodHandler[bytes, Message]":
+    """`method` yields answers, each to a caller who is still who they were."""
+    name = _name(kind)
+
+    async def handle(payload: bytes, context: Context) -> None:
+        with watch_call(name, context.invocation_metadata()):
+            try:
+                async with aclosing(method(parse(kind, payload), _call(context))) as answers:
+                    async for answer in answers:
+                        await check_caller()
+                        await _write(context, answer)
+            except Exception as error:
+                await abort(context, error)
+
+    return grpc.unary_stream_rpc_method_handler(handle, None, _serialize)
+
+
+async def _write(context: Context, message: Message) -> None:
+    """It fails only when the client has gone, and then gRPC cancels us as well."""
+    with suppress(Exception):
+        await context.write(message)
 
 
 def _name(kind: type[Message]) -> str:

@@ -64,11 +64,16 @@ def check_from_request(request: pb.ModerateRequest, limits: ground.Limits) -> Ch
 
 def page_offset(page_token: str) -> int:
     """The place that a page token of ours names; 0 for the first page."""
-    if not page_token:
-        return 0
-    if not (page_token.isascii() and page_token.isdigit() and len(page_token) < 16):
-        raise InvalidRequest((Violation("page_token", "is not one that this server gave"),))
-    return int(page_token)
+    return place_of(page_token, "page_token") or 0
+
+
+def place_of(token: str, field: str) -> int | None:
+    """The number in a token that we gave; None without one."""
+    if not token:
+        return None
+    if not (token.isascii() and token.isdigit() and len(token) < 16):
+        raise InvalidRequest((Violation(field, "is not one that this server gave"),))
+    return int(token)
 
 
 def page_size(size: int, default: int, most: int) -> int:

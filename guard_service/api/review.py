@@ -1,13 +1,15 @@
 """ReviewService: what waits for people, given to them one by one."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import grpc
 
 from guard_service.api import handler
 from guard_service.api.reply import review_item_message
-from guard_service.api.request import page_offset, page_size
-from guard_service.api.review_reply import claim_message, record_message
+from guard_service.api.request import page_offset, page_size, place_of
+from guard_service.api.review_reply import claim_message, feed_message, record_message
 from guard_service.api.review_request import (
     answer_from_request,
     held_from_request,
@@ -19,6 +21,7 @@ from guard_service.api.review_request import (
 )
 from guard_service.config import Settings
 from guard_service.review.claim import Reviewer, Shares
+from guard_service.review.feed import Feed
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 from guard_service.v1 import review_pb2 as pb
@@ -30,6 +33,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["ReviewService"].full_name
 class ReviewService:
     store: ReviewStore
     queue: ReviewQueue
+    feed: Feed
     lease_s: float = 300.0
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -43,6 +47,7 @@ class ReviewService:
             "ResolveReviewItem": unary(pb.ResolveReviewItemRequest, self.resolve),
             "AppealReviewItem": unary(pb.AppealReviewItemRequest, self.appeal),
             "MarkGoldenItem": unary(pb.MarkGoldenItemRequest, self.mark_golden),
+            "WatchReviewFeed": handler.feed(pb.WatchReviewFeedRequest, self.watch),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
@@ -109,7 +114,19 @@ class ReviewService:
         await self.queue.mark_golden(reviewer, item_id_of(request.item_id, "item_id"))
         return pb.MarkGoldenItemResponse()
 
+    async def watch(
+        self, request: pb.WatchReviewFeedRequest, call: handler.Call
+    ) -> AsyncGenerator[pb.WatchReviewFeedResponse, None]:
+        after = place_of(request.cursor, "cursor")
+        tenant = tenant_of(call.principal, request.tenant)
+        async with aclosing(self.feed.watch(after, tenant)) as slices:
+            async for found in slices:
+                for event in found.events:
+                    yield feed_message(event.position, event.to_json())
+                if not found.events:
+                    yield feed_message(found.position)
 
-def reviewing(store: ReviewStore, settings: Settings) -> ReviewService:
+
+def reviewing(store: ReviewStore, feed: Feed, settings: Settings) -> ReviewService:
     shares = Shares(settings.review_random_share, settings.review_golden_share)
-    return ReviewService(store, ReviewQueue(store, shares), settings.review_lease_s)
+    return ReviewService(store, ReviewQueue(store, shares), feed, settings.review_lease_s)

@@ -30,6 +30,10 @@ def claim_message(claim: Claim) -> pb.Claim:
     )
 
 
+def feed_message(position: int, event: str = "") -> pb.WatchReviewFeedResponse:
+    return pb.WatchReviewFeedResponse(cursor=str(position), event=event)
+
+
 def _resolution(resolution: Resolution) -> pb.Resolution:
     at = Timestamp()
     at.FromDatetime(resolution.resolved_at)

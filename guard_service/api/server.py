@@ -13,6 +13,7 @@ from guard_service.api.health import Health
 from guard_service.api.tls import server_credentials
 from guard_service.conversation import Limits
 from guard_service.errors import SettingsInvalid
+from guard_service.review.feed import Feed
 
 SERVICES = (moderation.SERVICE, review.SERVICE)
 
@@ -26,6 +27,7 @@ class GuardServer:
     def __init__(self, address: str, limits: Limits, access: Access) -> None:
         self._server = grpc.aio.server(interceptors=[Gate(access)], options=_options(limits))
         self._health = Health(SERVICES)
+        self._feed: Feed | None = None
         try:
             self.port = self._open(address, access)
         except RuntimeError:
@@ -34,6 +36,7 @@ class GuardServer:
     async def start(
         self, moderating: moderation.ModerationService, reviewing: review.ReviewService
     ) -> None:
+        self._feed = reviewing.feed
         handlers = (moderating.handlers(), reviewing.handlers())
         self._server.add_generic_rpc_handlers(handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -58,6 +61,8 @@ class GuardServer:
     async def stop(self, lame_duck_s: float, drain_s: float) -> None:
         """NOT_SERVING first, then a moment for balancers to see it, so that no call is lost."""
         await self._health.stop()
+        if self._feed:  # who follows it would keep the drain waiting
+            await self._feed.end()
         await asyncio.sleep(lame_duck_s)
         await self._server.stop(drain_s)
 

@@ -25,6 +25,7 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.Unauthenticated, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     (errors.Forbidden, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN"),
     (errors.ReviewItemUnknown, grpc.StatusCode.NOT_FOUND, "REVIEW_ITEM_UNKNOWN"),
+    (errors.CursorUnknown, grpc.StatusCode.OUT_OF_RANGE, "CURSOR_UNKNOWN"),
     (errors.ClaimLost, grpc.StatusCode.ABORTED, "CLAIM_LOST"),
     (errors.NotResolved, grpc.StatusCode.FAILED_PRECONDITION, "NOT_RESOLVED"),
     (errors.NotAppealable, grpc.StatusCode.FAILED_PRECONDITION, "NOT_APPEALABLE"),

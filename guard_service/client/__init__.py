@@ -35,6 +35,7 @@ from guard_service.client.errors import ServerError as ServerError
 from guard_service.client.errors import Unauthenticated as Unauthenticated
 from guard_service.client.errors import Unavailable as Unavailable
 from guard_service.client.errors import Violation as Violation
+from guard_service.client.feed import FeedEvent as FeedEvent
 from guard_service.client.message import Judge as Judge
 from guard_service.client.message import Message as Message
 from guard_service.client.message import ModerationRequest as ModerationRequest

@@ -1,17 +1,24 @@
 """The client of people who work the review queue, for threads."""
 
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
+import grpc
+
 from guard_service.client.answer import ReviewItem
+from guard_service.client.errors import Unavailable, error_from_call
+from guard_service.client.feed import FeedEvent, feed_event
 from guard_service.client.message import Message, Role, ToolCall
 from guard_service.client.sync import GuardClient
 from guard_service.client.wire import from_wire
 from guard_service.v1 import moderation_pb2, review_pb2
+
+_PAUSE_S = 1.0  # between two servers of a feed that is followed
 
 
 class Outcome(Enum):
@@ -72,6 +79,38 @@ class ReviewClient(GuardClient):
     def mark_golden(self, item_id: str) -> None:
         """Show this resolved item to all reviewers, to measure them."""
         self._review("MarkGoldenItem", {"item_id": item_id})
+
+    def feed(
+        self, cursor: str = "", *, follow: bool = False, tenant: str = ""
+    ) -> Iterator[FeedEvent]:
+        """What happened after the cursor, oldest first; without one, from the oldest that is kept.
+
+        Ends where there is no more. With `follow` it waits for more, and goes on where it was after
+        a server has gone; InvalidRequest (CURSOR_UNKNOWN) where what comes next is no longer kept.
+        """
+        while True:
+            try:
+                for answer in self._watch(cursor, tenant):
+                    cursor = answer.cursor
+                    if answer.event:
+                        yield feed_event(answer.event, cursor)
+                    elif not follow:
+                        return
+            except Unavailable:
+                if not follow:
+                    raise
+                time.sleep(_PAUSE_S)
+
+    def _watch(self, cursor: str, tenant: str) -> Iterator[Any]:
+        request = review_pb2.WatchReviewFeedRequest(cursor=cursor, tenant=tenant)
+        method = self._stubs.review.WatchReviewFeed
+        call = method(request, metadata=self._connection.metadata())
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise error_from_call(error) from error
+        finally:
+            call.cancel()
 
     def _once(self, **fields: Any) -> Mapping[str, Any]:
         return fields | {"reviewer": self._reviewer, "request_id": uuid.uuid4().hex}

@@ -1,6 +1,6 @@
 """The nouns of the queue: who asks for what, and what they then hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from guard_service.review.item import Outcome, ReviewItem
@@ -20,6 +20,7 @@ class Route:
 
     categories: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()  # categories that must not be flagged at all
 
 
 EVERYTHING = Route()
@@ -38,6 +39,7 @@ class Claim:
     item: ReviewItem
     token: int
     lease_until: datetime
+    has_text: bool = False  # it is kept, whether it came with this claim or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Answer:
 
     outcome: Outcome
     codes: tuple[str, ...] = ()
+    note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class ReviewItem:
     policy_version: str
     model: str
     conversation_digest: str
+    scores: Mapping[str, float] = field(default_factory=dict)  # by category
+    judged_message: int | None = None  # the one that the verdict is of; None: the last
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     tenant: str = ""  # whose it is; empty where callers are not known
     place: Place = Place()
@@ -66,6 +68,7 @@ class Resolution:
     outcome: Outcome
     codes: tuple[str, ...]  # the categories that the reviewer saw
     resolved_at: datetime
+    note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Gives items to people, one holder each, and takes what they decide.
 
     waiting --claim--> held --resolve--> waiting for another look, or closed
-       ^                 |                                       |
-       +---- release, or the lease ends           appeal: one more look, by somebody else
+       ^                 | ^                                     |
+       +---- release,    | +--- undo, while the lease            |
+        or the lease ends       would have lasted         appeal: one more look, by somebody else
 
 Every act on a held item names the token of its claim, so whoever lost the lease is refused.
 """
@@ -12,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
-from guard_service.errors import ClaimLost, NotAppealable, NotResolved, ReviewItemUnknown
+from guard_service.errors import ClaimLost, NotResolved
 from guard_service.review.claim import (
     EVERYTHING,
     USUAL,
@@ -26,11 +27,12 @@ from guard_service.review.claim import (
     Shares,
 )
 from guard_service.review.item import Lane
+from guard_service.review.look import Look, check_known, keep_look, reopen, take_back, update_of
 from guard_service.review.once import Call, once
 from guard_service.review.row import item_from_row, utc_from_ms
 from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import now_ms, of_tenant, review_items, review_resolutions
+from guard_service.review.table import now_ms, of_tenant, review_items
 
 items = review_items.c
 
@@ -53,7 +55,13 @@ class ReviewQueue:
         self._clock_ms: ColumnElement[Any] = now_ms() if clock_ms is None else clock_ms
 
     async def claim(
-        self, reviewer: Reviewer, lease_s: float, route: Route = EVERYTHING, request_id: str = ""
+        self,
+        reviewer: Reviewer,
+        lease_s: float,
+        route: Route = EVERYTHING,
+        request_id: str = "",
+        *,
+        with_text: bool = True,
     ) -> Claim | None:
         """Hold the item that most needs this reviewer; None where nothing waits for them."""
         call = Call(reviewer, request_id, ("claim", *route.categories, *route.languages))
@@ -62,17 +70,38 @@ class ReviewQueue:
             answer = once(
                 connection, call, lambda: self._claim(connection, reviewer, lease_s, route)
             )
-            return self._held(connection, reviewer, Held(**answer)) if answer else None
+            if answer is None:
+                return None
+            return self._held(connection, reviewer, Held(**answer), with_text=with_text)
 
         return await self._store.database.run(work)
 
-    async def renew(self, reviewer: Reviewer, held: Held, lease_s: float) -> Claim:
+    async def holding(self, reviewer: Reviewer) -> tuple[Held, ...]:
+        """What this reviewer holds now, the oldest claim first."""
+        mine = [items.holder == reviewer.name, items.lease_until_ms > self._clock_ms]
+        statement = select(items.id, items.token).where(*mine, *of_tenant(reviewer.tenant))
+        statement = statement.order_by(items.lease_until_ms)
+        read = self._store.database.read
+        return await read(lambda c: tuple(Held(*row) for row in c.execute(statement)))
+
+    async def look(self, reviewer: Reviewer, held: Held) -> Claim:
+        """The held item without its text; ClaimLost if the lease has ended."""
+        read = self._store.database.read
+        return await read(lambda c: self._held(c, reviewer, held, with_text=False))
+
+    async def read_text(self, reviewer: Reviewer, held: Held) -> Claim:
+        """The held item with its text; that it was read is kept."""
+        return await self._store.database.run(lambda c: self._held(c, reviewer, held))
+
+    async def renew(
+        self, reviewer: Reviewer, held: Held, lease_s: float, *, with_text: bool = True
+    ) -> Claim:
         """Hold it for `lease_s` from now; ClaimLost if the lease has ended."""
         until = {"lease_until_ms": self._clock_ms + int(lease_s * 1000)}
 
         def work(connection: Connection) -> Claim:
             self._change(connection, reviewer, held, until)
-            return self._held(connection, reviewer, held)
+            return self._held(connection, reviewer, held, with_text=with_text)
 
         return await self._store.database.run(work)
 
@@ -87,27 +116,35 @@ class ReviewQueue:
         self, reviewer: Reviewer, held: Held, answer: Answer, request_id: str = ""
     ) -> None:
         """Keep what the reviewer says; ClaimLost if the lease has ended, and nothing is kept."""
-        said = (answer.outcome.value, ",".join(answer.codes))
+        said = (answer.outcome.value, ",".join(answer.codes), *filter(None, [answer.note]))
         await self._once(
             Call(reviewer, request_id, ("resolve", held.item_id, str(held.token), *said)),
             lambda connection: self._resolve(connection, reviewer, held, answer),
         )
 
+    async def undo(self, reviewer: Reviewer, held: Held) -> None:
+        """Hold again what was just resolved, for the rest of the lease.
+
+        ClaimLost if that has ended, or something else happened to the item since.
+        """
+        await self._store.database.run(lambda c: take_back(c, reviewer, held, self._clock_ms))
+
     async def appeal(self, reviewer: Reviewer, item_id: str, request_id: str = "") -> None:
         """Have somebody else look again, once, whose outcome is final."""
         await self._once(
             Call(reviewer, request_id, ("appeal", item_id)),
-            lambda connection: self._appeal(connection, reviewer, item_id),
+            lambda connection: reopen(connection, reviewer, item_id, self._clock_ms),
         )
 
     async def mark_golden(self, reviewer: Reviewer, item_id: str) -> None:
         """Show a resolved item to every reviewer who has not seen it, to measure them."""
         resolved = items.lane.in_([Lane.CLOSED.value, Lane.GOLDEN.value])
-        statement = _of(reviewer, item_id).where(resolved).values(lane=Lane.GOLDEN.value)
+        statement = update_of(reviewer, item_id).where(resolved)
+        statement = statement.values(lane=Lane.GOLDEN.value, token=items.token + 1)
 
         def work(connection: Connection) -> None:
             if connection.execute(statement).rowcount == 0:
-                _check_known(connection, reviewer, item_id)
+                check_known(connection, reviewer, item_id)
                 raise NotResolved
 
         await self._store.database.run(work)
@@ -146,15 +183,24 @@ class ReviewQueue:
         item_id, token = connection.execute(statement).one()
         return {"item_id": item_id, "token": token}
 
-    def _held(self, connection: Connection, reviewer: Reviewer, held: Held) -> Claim:
+    def _held(
+        self, connection: Connection, reviewer: Reviewer, held: Held, *, with_text: bool = True
+    ) -> Claim:
         """What the holder sees of the item: not how it was chosen, nor what others said."""
+        row = self._held_row(connection, reviewer, held)
+        item = item_from_row(row)
+        if with_text:
+            item = replace(item, conversation=self._store.read_text(connection, item, reviewer))
+        has_text = self._store.has_text(connection, item)
+        return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]), has_text)
+
+    def _held_row(self, connection: Connection, reviewer: Reviewer, held: Held) -> RowMapping:
         statement = select(review_items).where(*self._holds(reviewer, held))
         row = connection.execute(statement).mappings().one_or_none()
         if row is None:
+            check_known(connection, reviewer, held.item_id)
             raise ClaimLost
-        item = item_from_row(row)
-        item = replace(item, conversation=self._store.text_of(connection, item))
-        return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]))
+        return row
 
     def _holds(self, reviewer: Reviewer, held: Held) -> list[ColumnElement[bool]]:
         return [
@@ -176,64 +222,13 @@ class ReviewQueue:
             .one_or_none()
         )
         if row is None:
-            _check_known(connection, reviewer, held.item_id)
+            check_known(connection, reviewer, held.item_id)
             raise ClaimLost
         return row
 
     def _resolve(
         self, connection: Connection, reviewer: Reviewer, held: Held, answer: Answer
     ) -> None:
+        lease_until_ms = self._held_row(connection, reviewer, held)["lease_until_ms"]
         row = self._change(connection, reviewer, held, _UNHELD | {"num_looks": items.num_looks + 1})
-        connection.execute(
-            insert(review_resolutions).values(
-                item_id=held.item_id,
-                look=row["num_looks"],
-                reviewer=reviewer.name,
-                token=held.token,
-                outcome=answer.outcome.value,
-                codes=",".join(answer.codes),
-                resolved_ms=self._clock_ms,
-            )
-        )
-        if Lane(row["lane"]) is Lane.GOLDEN or row["num_looks"] < row["looks_wanted"]:
-            return
-        if _disagrees(connection, row, answer):
-            values = {"looks_wanted": row["looks_wanted"] + 1}
-        else:
-            values = {"lane": Lane.CLOSED.value, "outcome": answer.outcome.value}
-        connection.execute(_of(reviewer, held.item_id).values(values))
-
-    def _appeal(self, connection: Connection, reviewer: Reviewer, item_id: str) -> None:
-        closed = _of(reviewer, item_id).where(
-            items.lane == Lane.CLOSED.value, items.is_appealed.is_(False)
-        )
-        again = closed.values(
-            lane=Lane.RANKED.value,
-            outcome="",
-            is_appealed=True,
-            looks_wanted=items.num_looks + 1,
-            opened_ms=self._clock_ms,
-        )
-        if connection.execute(again).rowcount == 0:
-            _check_known(connection, reviewer, item_id)
-            raise NotAppealable
-
-
-def _of(reviewer: Reviewer, item_id: str) -> Update:
-    return update(review_items).where(items.id == item_id, *of_tenant(reviewer.tenant))
-
-
-def _check_known(connection: Connection, reviewer: Reviewer, item_id: str) -> None:
-    """ReviewItemUnknown where there is none, or it is another tenant's: nobody can tell which."""
-    statement = select(items.id).where(items.id == item_id, *of_tenant(reviewer.tenant))
-    if connection.execute(statement).scalar() is None:
-        raise ReviewItemUnknown
-
-
-def _disagrees(connection: Connection, row: Any, answer: Answer) -> bool:
-    """Two people saw it differently: then a third decides."""
-    if row["num_looks"] != 2 or row["is_appealed"]:
-        return False
-    looks = review_resolutions.c
-    first = select(looks.outcome).where(looks.item_id == row["id"], looks.look == 1)
-    return bool(connection.execute(first).scalar_one() != answer.outcome.value)
+        keep_look(connection, Look(reviewer.name, answer, row, lease_until_ms), self._clock_ms)

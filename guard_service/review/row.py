@@ -26,6 +26,8 @@ def row_from_item(item: ReviewItem) -> dict[str, Any]:
         "policy": item.policy,
         "policy_version": item.policy_version,
         "model": item.model,
+        "scores": json.dumps({code: round(score, 6) for code, score in item.scores.items()}),
+        "judged_message": item.judged_message,
         "labels": json.dumps(dict(item.labels)),
         "tenant": item.tenant,
         "lane": item.place.lane.value,
@@ -51,6 +53,8 @@ def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
         policy_version=row["policy_version"],
         model=row["model"],
         conversation_digest=row["conversation_digest"],
+        scores=json.loads(row["scores"]),
+        judged_message=row["judged_message"],
         labels=json.loads(row["labels"]),
         tenant=row["tenant"],
         place=Place(
@@ -64,6 +68,27 @@ def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
     )
 
 
+def data_of_item(item: ReviewItem) -> dict[str, Any]:
+    """What the event of a new item tells: what the item is, not how it will be shown to people."""
+    told = (
+        "request_id",
+        "conversation_digest",
+        "reason",
+        "action",
+        "judged_role",
+        "unsafe_score",
+        "policy",
+        "policy_version",
+        "model",
+    )
+    row = row_from_item(item)
+    return {name: row[name] for name in told} | {
+        "created_at": item.created_at.isoformat(),
+        "codes": list(item.codes),
+        "labels": dict(item.labels),
+    }
+
+
 def resolution_from_row(row: RowMapping) -> Resolution:
     return Resolution(
         row["look"],
@@ -71,6 +96,7 @@ def resolution_from_row(row: RowMapping) -> Resolution:
         Outcome(row["outcome"]),
         codes_from_text(row["codes"]),
         utc_from_ms(row["resolved_ms"]),
+        row["note"],
     )
 
 

@@ -39,6 +39,7 @@ def free_for(reviewer: Reviewer, route: Route, lane: Lane, clock_ms: ColumnEleme
         free.append(items.category.in_(route.categories))
     if route.languages:
         free.append(items.language.in_(route.languages))
+    free += [~is_flagged(code) for code in route.withheld]
     return free
 
 
@@ -66,3 +67,7 @@ def _levels(connection: Connection, free: Free, clock_ms: ColumnElement[int]) ->
 def _oldest(column: ColumnElement[int], free: Free, level: int) -> Select[Any]:
     oldest = select(column).where(*free, items.level == level)
     return oldest.order_by(items.opened_ms).limit(1)
+
+
+def is_flagged(code: str) -> ColumnElement[bool]:
+    return ("," + items.codes + ",").contains(f",{code},")

@@ -10,13 +10,22 @@ from sqlalchemy import Connection, delete, func, insert, select
 from guard_service.conversation import Conversation
 from guard_service.errors import ReviewItemUnknown, StoreUnavailable
 from guard_service.review.cipher import Sealed, Sealer
+from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
+from guard_service.review.event import EventKind
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
-from guard_service.review.row import item_from_row, resolution_from_row, row_from_item
+from guard_service.review.outbox import record
+from guard_service.review.row import (
+    data_of_item,
+    item_from_row,
+    resolution_from_row,
+    row_from_item,
+)
 from guard_service.review.table import (
     clock_ms,
     of_tenant,
     review_items,
+    review_reads,
     review_requests,
     review_resolutions,
     review_texts,
@@ -65,14 +74,22 @@ class ReviewStore:
         """Delete the texts whose time is over; how many."""
         return await self.database.run(_purge)
 
-    def text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
-        """The text that was kept, while its time is not over."""
-        columns, now_ms = review_texts.c, clock_ms(connection)
-        statement = select(columns.key_id, columns.sealed).where(
-            columns.item_id == item.id, columns.expires_ms > now_ms
-        )
-        row = connection.execute(statement).one_or_none()
-        return row and self.sealer.open(Sealed(*row), item.tenant, item.id)
+    def read_text(
+        self, connection: Connection, item: ReviewItem, reviewer: Reviewer
+    ) -> Conversation | None:
+        """The text that was kept, while its time is not over; who read it is kept as well."""
+        text = self._text_of(connection, item)
+        if text is not None:
+            read = {"item_id": item.id, "reviewer": reviewer.name, "read_ms": clock_ms(connection)}
+            connection.execute(insert(review_reads).values(read))
+        return text
+
+    def has_text(self, connection: Connection, item: ReviewItem) -> bool:
+        return _sealed(connection, item) is not None
+
+    def _text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
+        sealed = _sealed(connection, item)
+        return self.sealer.open(sealed, item.tenant, item.id) if sealed else None
 
     def _add(self, item: ReviewItem, connection: Connection) -> str:
         columns = review_items.c
@@ -86,6 +103,7 @@ class ReviewStore:
         connection.execute(insert(review_items).values(row_from_item(item)))
         if item.conversation is not None and item.place.keep_text_s:
             self._keep_text(item, item.conversation, connection)
+        record(connection, EventKind.ADDED, item.id, item.tenant, data_of_item(item))
         return item.id
 
     def _keep_text(
@@ -106,6 +124,15 @@ class ReviewStore:
             with suppress(StoreUnavailable):
                 await self.purge()
             await asyncio.sleep(_PURGE_EVERY_S)
+
+
+def _sealed(connection: Connection, item: ReviewItem) -> Sealed | None:
+    columns = review_texts.c
+    statement = select(columns.key_id, columns.sealed).where(
+        columns.item_id == item.id, columns.expires_ms > clock_ms(connection)
+    )
+    row = connection.execute(statement).one_or_none()
+    return Sealed(*row) if row else None
 
 
 def _num_waiting(connection: Connection) -> int:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -60,6 +61,8 @@ def clock_ms(connection: Connection) -> int:
     return int(connection.execute(now_ms().select()).scalar_one())
 
 
+_IS_HELD = text("holder <> ''")
+
 metadata = MetaData()
 
 review_items = Table(
@@ -78,6 +81,8 @@ review_items = Table(
     Column("policy", String(64), nullable=False),
     Column("policy_version", String(64), nullable=False),
     Column("model", String(128), nullable=False),
+    Column("scores", Text, nullable=False, server_default="{}"),
+    Column("judged_message", Integer),
     Column("labels", Text, nullable=False),
     Column("tenant", String(64), nullable=False),
     # Where it waits, and for whom.
@@ -99,6 +104,10 @@ review_items = Table(
     UniqueConstraint("tenant", "request_id", "conversation_digest"),
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
+    Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
+    Index("review_items_opened", "opened_ms"),
+    Index("review_items_of_text", "tenant", "conversation_digest"),
+    Index("review_items_of_category", "tenant", "category", "lane", "opened_ms"),
     sqlite_autoincrement=True,
 )
 
@@ -112,8 +121,14 @@ review_resolutions = Table(
     Column("outcome", String(16), nullable=False),
     Column("codes", Text, nullable=False),
     Column("resolved_ms", BigInteger, nullable=False),
+    Column("note", AnyText, nullable=False, server_default=""),
+    # How the item was before, for who takes it back until then.
+    Column("undo_until_ms", BigInteger, nullable=False, server_default="0"),
+    Column("lane", String(8), nullable=False, server_default=""),
+    Column("looks_wanted", Integer, nullable=False, server_default="0"),
     # Nobody takes a second look at what they looked at.
     UniqueConstraint("item_id", "reviewer"),
+    Index("review_resolutions_of_reviewer", "reviewer", "resolved_ms"),
 )
 
 review_texts = Table(
@@ -122,6 +137,40 @@ review_texts = Table(
     Column("item_id", ForeignKey("review_items.id"), primary_key=True),
     Column("key_id", String(16), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False, index=True),
+)
+
+# Each time that a text left the store for a person's eyes.
+review_reads = Table(
+    "review_reads",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("item_id", ForeignKey("review_items.id"), nullable=False, index=True),
+    Column("reviewer", AnyText, nullable=False),
+    Column("read_ms", BigInteger, nullable=False),
+    Index("review_reads_of_reviewer", "reviewer", "read_ms"),
+    sqlite_autoincrement=True,
+)
+
+review_accounts = Table(
+    "review_accounts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("tenant", String(64)),  # NULL: of all
+    Column("role", String(16), nullable=False),
+    Column("password", String(256), nullable=False),  # its Argon2 hash
+    Column("is_cleared", Boolean, nullable=False),
+    Column("is_disabled", Boolean, nullable=False, server_default="0"),
+    Column("num_failures", Integer, nullable=False, server_default="0"),
+    Column("locked_until_ms", BigInteger, nullable=False, server_default="0"),
+)
+
+review_sessions = Table(
+    "review_sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # of the secret in the cookie
+    Column("name", ForeignKey("review_accounts.name"), nullable=False, index=True),
+    Column("seen_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False, index=True),
 )
 
@@ -134,6 +183,49 @@ review_requests = Table(
     Column("call", String(64), nullable=False),
     Column("answer", Text, nullable=False),
     Column("answered_ms", BigInteger, nullable=False, index=True),
+)
+
+_number = BigInteger().with_variant(Integer, "sqlite")  # where only INTEGER counts up by itself
+
+# What happened, written with what happened. A position is given once the row is committed, by one
+# at a time: sequences of PostgreSQL are drawn in another order than their rows are seen.
+review_events = Table(
+    "review_events",
+    metadata,
+    Column("sequence", _number, primary_key=True, autoincrement=True),
+    Column("position", BigInteger, unique=True),
+    Column("id", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("item_id", String(32), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("occurred_ms", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("review_events_of_tenant", "tenant", "position"),
+    sqlite_autoincrement=True,
+)
+_unplaced = review_events.c.position.is_(None)
+Index(
+    "review_events_unplaced",
+    review_events.c.sequence,
+    postgresql_where=_unplaced,
+    sqlite_where=_unplaced,
+)
+
+review_feed = Table(  # one row
+    "review_feed",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("head", BigInteger, nullable=False),  # the last position given
+    Column("purged", BigInteger, nullable=False),  # the last position deleted
+)
+
+review_sinks = Table(
+    "review_sinks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("position", BigInteger, nullable=False),  # all up to it is acknowledged
+    Column("holder", String(32), nullable=False),  # the one server that publishes there
+    Column("lease_until_ms", BigInteger, nullable=False),
 )
 
 

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -31,6 +31,12 @@ class Backlog(Protocol):
     async def num_waiting(self) -> int: ...
 
 
+class Behind(Protocol):
+    """What publishes to a sink."""
+
+    async def num_behind(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where to look; all but the backlog are asked from other threads."""
@@ -39,11 +45,13 @@ class Sources:
     num_engines: Callable[[], int]
     lanes: Mapping[Lane, Waiting]
     backlog: Backlog
+    sinks: Mapping[str, Behind] = field(default_factory=dict)
 
 
 class Gauges:
     def __init__(self, sources: Sources) -> None:
         self._backlog = sources.backlog
+        self._sinks = sources.sinks
         self._turned_s = time.monotonic()
         self.is_ready = sources.is_ready
         metrics.READY.set_function(sources.is_ready)
@@ -78,6 +86,8 @@ class Gauges:
         while True:
             try:
                 metrics.REVIEW_BACKLOG.set(await self._backlog.num_waiting())
+                for name, sink in self._sinks.items():
+                    metrics.FEED_BEHIND.labels(name).set(await sink.num_behind())
             except StoreUnavailable:  # the last number stays; whoever writes is told
                 log.warning("review items were not counted", extra={"action": "backlog_unknown"})
             await asyncio.sleep(_BACKLOG_S)

@@ -52,6 +52,9 @@ UNSAFE_SCORE = _histogram("unsafe_score", "Scores by the judged role.", "role", 
 MARGIN = _histogram("threshold_margin", "Score less the policy's threshold.", buckets=_MARGINS)
 REVIEW_ITEMS = _counter("review_items", "Decisions that people will look at.", "reason")
 REVIEW_BACKLOG = _gauge("review_backlog", "Review items that wait for people.")
+FEED_EVENTS = _counter("feed_events", "Events that a sink acknowledged.", "sink")
+FEED_FAILURES = _counter("feed_failures", "Tries to publish that failed.", "sink")
+FEED_BEHIND = _gauge("feed_behind", "Events that a sink has not acknowledged.", "sink")
 
 TOKENS = _counter("tokens", "Prompt tokens of answered checks; cached: of shared prefixes.", "kind")
 PASS_SECONDS = _histogram("pass_seconds", "Time of one pass in the engine.")

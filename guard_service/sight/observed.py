@@ -1,6 +1,6 @@
 """Stands at the pipeline's and the engine's seams, passes everything on, and counts.
 
-Each class has the methods of what it wraps (PromptReader, ReviewFeed, Engine).
+Each class has the methods of what it wraps (PromptReader, ReviewFeed, Sink, Engine).
 """
 
 import signal
@@ -12,7 +12,9 @@ from guard_service.engine.entry import Answer, Caller, Lane
 from guard_service.engine.message import Batch, BatchRead, Engine
 from guard_service.pipeline import Assessment, Check, Outcome, PromptReader, ReviewFeed
 from guard_service.prompt import Prompt
+from guard_service.review.event import Event
 from guard_service.review.item import ReviewItem
+from guard_service.review.relay import Sink
 from guard_service.sight import metrics
 from guard_service.sight.journey import current, loggable_id
 from guard_service.verdict import Verdict
@@ -52,6 +54,25 @@ class ObservedFeed:
             journey.end_stage("store")
             journey.has_stored = True
         return item_id
+
+
+class ObservedSink:
+    def __init__(self, sink: Sink) -> None:
+        self.name = sink.name
+        self.sink = sink
+        self._failures = metrics.FEED_FAILURES.labels(sink.name)
+        self._events = metrics.FEED_EVENTS.labels(sink.name)
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        try:
+            await self.sink.publish(events)
+        except BaseException:  # the relay's patience, too
+            self._failures.inc()
+            raise
+        self._events.inc(len(events))
+
+    async def close(self) -> None:
+        await self.sink.close()
 
 
 class ObservedEngine:

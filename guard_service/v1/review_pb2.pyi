@@ -231,3 +231,19 @@ class MarkGoldenItemRequest(_message.Message):
 class MarkGoldenItemResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class WatchReviewFeedRequest(_message.Message):
+    __slots__ = ("cursor", "tenant")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    tenant: str
+    def __init__(self, cursor: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+
+class WatchReviewFeedResponse(_message.Message):
+    __slots__ = ("cursor", "event")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    cursor: str
+    event: str
+    def __init__(self, cursor: _Optional[str] = ..., event: _Optional[str] = ...) -> None: ...

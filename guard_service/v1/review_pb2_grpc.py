@@ -80,6 +80,11 @@ class ReviewServiceStub(object):
                 request_serializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemRequest.SerializeToString,
                 response_deserializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemResponse.FromString,
                 _registered_method=True)
+        self.WatchReviewFeed = channel.unary_stream(
+                '/guard_service.v1.ReviewService/WatchReviewFeed',
+                request_serializer=guard__service_dot_v1_dot_review__pb2.WatchReviewFeedRequest.SerializeToString,
+                response_deserializer=guard__service_dot_v1_dot_review__pb2.WatchReviewFeedResponse.FromString,
+                _registered_method=True)
 
 
 class ReviewServiceServicer(object):
@@ -149,6 +154,15 @@ class ReviewServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchReviewFeed(self, request, context):
+        """WatchReviewFeed streams what happened to review items, from just after the cursor on and without
+        a gap, for as long as the caller listens; OUT_OF_RANGE (CURSOR_UNKNOWN) where events after the
+        cursor are no longer kept. UNAVAILABLE: come back with the last cursor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReviewServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -191,6 +205,11 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     servicer.MarkGoldenItem,
                     request_deserializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemRequest.FromString,
                     response_serializer=guard__service_dot_v1_dot_review__pb2.MarkGoldenItemResponse.SerializeToString,
+            ),
+            'WatchReviewFeed': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchReviewFeed,
+                    request_deserializer=guard__service_dot_v1_dot_review__pb2.WatchReviewFeedRequest.FromString,
+                    response_serializer=guard__service_dot_v1_dot_review__pb2.WatchReviewFeedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -415,6 +434,33 @@ class ReviewService(object):
             '/guard_service.v1.ReviewService/MarkGoldenItem',
             guard__service_dot_v1_dot_review__pb2.MarkGoldenItemRequest.SerializeToString,
             guard__service_dot_v1_dot_review__pb2.MarkGoldenItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchReviewFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/guard_service.v1.ReviewService/WatchReviewFeed',
+            guard__service_dot_v1_dot_review__pb2.WatchReviewFeedRequest.SerializeToString,
+            guard__service_dot_v1_dot_review__pb2.WatchReviewFeedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,10 +25,15 @@ class Store:
         return 7
 
 
+class Relay:
+    async def num_behind(self) -> int:
+        return 5
+
+
 def sources(ready: list[bool], store: Store | None = None) -> Sources:
     lanes = {lane: FairQueue() for lane in Lane}
     lanes[Lane.BULK].num_tokens = 42
-    return Sources(lambda: ready[0], lambda: 2, lanes, store or Store())
+    return Sources(lambda: ready[0], lambda: 2, lanes, store or Store(), {"nats": Relay()})
 
 
 def ask(endpoint: Endpoint, path: str) -> tuple[int, str]:
@@ -47,6 +52,7 @@ async def test_metrics_and_probes_are_told_over_http() -> None:
         assert status == 200
         assert 'guard_queue_tokens{lane="bulk"} 42.0' in text
         assert "guard_review_backlog 7.0" in text
+        assert 'guard_feed_behind{sink="nats"} 5.0' in text
         assert "guard_engines_serving 2.0" in text
         assert (await asyncio.to_thread(ask, endpoint, "/healthz"))[0] == 200
         assert (await asyncio.to_thread(ask, endpoint, "/readyz"))[0] == 503

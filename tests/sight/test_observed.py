@@ -1,5 +1,7 @@
 """What is counted at the seams, and that everything passes through unchanged."""
 
+from datetime import UTC, datetime
+
 import pytest
 from conversations import conversation, policy
 from scripted import SAFE, UNSAFE, ScriptedEngine, prompt
@@ -8,11 +10,13 @@ from guard_service.conversation import Role
 from guard_service.decision import Decision
 from guard_service.engine.entry import ANYONE, Answer
 from guard_service.engine.message import Batch, Piece
+from guard_service.errors import SinkUnavailable
 from guard_service.pipeline import Assessment, Check, Outcome, Usage
 from guard_service.policy import Action
+from guard_service.review.event import Event, EventKind
 from guard_service.sight.journey import watch_call
 from guard_service.sight.metrics import REGISTRY
-from guard_service.sight.observed import ObservedReader, answered, observed
+from guard_service.sight.observed import ObservedReader, ObservedSink, answered, observed
 from guard_service.verdict import CategoryScore, Verdict
 
 POLICY = policy()
@@ -53,6 +57,34 @@ def test_a_verdict_is_counted_by_policy_version_and_category() -> None:
     assert sample("guard_verdicts_total", **unsafe) == before + 1
     assert sample("guard_flagged_total", **ours, category=scores[0].category.code) >= 1
     assert sample("guard_unsafe_score_count", role=Role.USER.value) >= 1
+
+
+class Sink:
+    name = "kafka"
+    error: Exception | None = None
+    is_closed = False
+
+    async def publish(self, events: object) -> None:
+        if self.error:
+            raise self.error
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_events_that_a_sink_takes_are_counted_and_tries_that_fail() -> None:
+    sink = Sink()
+    seen, event = ObservedSink(sink), Event("1", EventKind.ADDED, "2", "", datetime.now(UTC), {})
+    before = sample("guard_feed_events_total", sink="kafka")
+    await seen.publish([event, event])
+    assert sample("guard_feed_events_total", sink="kafka") == before + 2
+    sink.error = SinkUnavailable()
+    failures = sample("guard_feed_failures_total", sink="kafka")
+    with pytest.raises(SinkUnavailable):
+        await seen.publish([event])
+    assert sample("guard_feed_failures_total", sink="kafka") == failures + 1
+    await seen.close()
+    assert sink.is_closed
 
 
 def test_a_fallback_is_counted_and_is_no_verdict() -> None:

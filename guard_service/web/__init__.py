@@ -1,0 +1,1 @@
+"""The reviewer console: HTTP lives here, and no SQL."""
