@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
+import guard_service.app  # noqa: F401  which imports all that counts something from the start
 from guard_service.sight.metrics import REGISTRY
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

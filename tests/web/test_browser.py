@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from consoles import HASH, PASSWORD, kept_item
 from payloads import PAYLOADS
-from services import missing
 
 from guard_service.config import Settings
 from guard_service.conversation import Conversation, Message, Role, ToolCall
@@ -49,7 +48,7 @@ class Site:
 async def site() -> AsyncIterator[Site]:
     chromium = os.environ.get("GUARD_TEST_CHROMIUM") or shutil.which("chromium")
     if not chromium:
-        missing("needs a Chromium: GUARD_TEST_CHROMIUM, or chromium on the path")
+        pytest.skip("needs a Chromium: GUARD_TEST_CHROMIUM, or chromium on the path")
     store = ReviewStore("sqlite://", Sealer([b"k" * 32]))
     await store.start()
     await Accounts(store.database).add(Account("ada", Office.ADMIN, HASH, is_cleared=True))
@@ -116,7 +115,7 @@ async def test_no_payload_in_any_field_is_ever_executed(site: Site) -> None:
     assert len(PAYLOADS) >= 500
     queue, ben = ReviewQueue(site.store, draw=lambda: 0.9), Reviewer(PAYLOADS[0], None)
     page, alarms = await site.page(), []
-    await page.context.expose_function("alarm", alarms.append)
+    await page.context.expose_function("alarm", lambda what: alarms.append(what))
     await page.context.add_init_script(
         "for (const name of ['alert', 'confirm', 'prompt', 'print']) window[name] = alarm;"
         "addEventListener('securitypolicyviolation', (e) => alarm(e.violatedDirective));"
