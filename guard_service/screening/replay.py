@@ -132,7 +132,8 @@ def _worst(windows: Windows, is_unsafe: Flags, num_rows: int) -> Numbers:
 
 def _signed(table: pa.Table, policy: Policy, rule: SignRule) -> Flags:
     signs = [sign.value for sign, does in policy.signs.items() if does is rule]
-    return named(_whole(table, "signs"), signs).any(axis=0)
+    signed: Flags = named(_whole(table, "signs"), signs).any(axis=0)
+    return signed
 
 
 def _sampled(table: pa.Table, policy: Policy, open_rows: Flags) -> Flags:
@@ -151,7 +152,7 @@ def _whole(table: pa.Table, name: str) -> pa.Array:
 
 
 def _parents(lists: pa.ListArray) -> Numbers:
-    return pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(pc.list_parent_indices(lists), np.int64)
 
 
 def _by_code(scores: pa.StructArray, codes: Sequence[str]) -> Floats:
