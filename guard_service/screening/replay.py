@@ -132,8 +132,7 @@ def _worst(windows: Windows, is_unsafe: Flags, num_rows: int) -> Numbers:
 
 def _signed(table: pa.Table, policy: Policy, rule: SignRule) -> Flags:
     signs = [sign.value for sign, does in policy.signs.items() if does is rule]
-    signed: Flags = named(_whole(table, "signs"), signs).any(axis=0)
-    return signed
+    return np.asarray(named(_whole(table, "signs"), signs).any(axis=0), np.bool_)
 
 
 def _sampled(table: pa.Table, policy: Policy, open_rows: Flags) -> Flags:
