@@ -27,6 +27,7 @@ from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
+from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
 from guard_service.screen_command import screen
 from guard_service.screening.messages import read_conversation
@@ -44,6 +45,7 @@ for _group in (review_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)
 commands.command()(screen)
+commands.command()(rescreen)
 commands.command()(top)
 commands.command("eval")(evaluate_files)
 

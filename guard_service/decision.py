@@ -62,10 +62,10 @@ def _review_reason(
         return ReviewReason.FLAGGED
     if SignRule.REVIEW in rules:
         return ReviewReason.TEXT_SIGN
-    return ReviewReason.SAMPLED if _draw(request_id) < policy.review.sample else None
+    return ReviewReason.SAMPLED if draw(request_id) < policy.review.sample else None
 
 
-def _draw(request_id: str) -> float:
+def draw(request_id: str) -> float:
     """A number in [0, 1) that a request keeps when it is sent again."""
     digest = hashlib.blake2b(request_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64

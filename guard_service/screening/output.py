@@ -79,7 +79,8 @@ class Output:
         """Rows by rename, then rejects, then the line that makes both count; each on disk."""
         answered = [(item, answers[item.digest]) for item in chunk.items]
         rows = [(item, answer) for item, answer in answered if isinstance(answer, Judgement)]
-        self._write_part(chunk.raw.number, table_of(rows, _judged(self._terms)))
+        table = table_of(rows, _judged(self._terms))
+        write_part(self._folder, chunk.raw.number, table, self._terms.format)
         gaps = list(_gaps(chunk, answers))
         self._rejects.writelines(map(_reject, gaps))
         _sync(self._rejects)
@@ -100,17 +101,19 @@ class Output:
         self.seen.close()
         shutil.rmtree(self._own / "seen")
 
-    def _write_part(self, number: int, table: pa.Table) -> None:
-        path = self._folder / f"part-{number:06}.{self._terms.format}"
-        unfinished = path.with_name(f".{path.name}")
-        with unfinished.open("wb") as file:
-            if self._terms.format == JSONL:
-                file.writelines(_json_lines(table))
-            else:
-                pq.write_table(table, file, compression="zstd")
-            _sync(file)
-        os.replace(unfinished, path)
-        _sync_folder(self._folder)
+
+def write_part(folder: Path, number: int, table: pa.Table, kind: str) -> None:
+    """A part by rename, whole and on disk."""
+    path = folder / f"part-{number:06}.{kind}"
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:
+        if kind == JSONL:
+            file.writelines(_json_lines(table))
+        else:
+            pq.write_table(table, file, compression="zstd")
+        _sync(file)
+    os.replace(unfinished, path)
+    _sync_folder(folder)
 
 
 def _changed(folder: Path, how: str) -> ScreeningRefused:
