@@ -34,7 +34,7 @@ from structure import compile_factors
 from teacher import teach
 from vocabulary import save_tokenizer, train_tokenizer
 
-NUM_OTHERS = 40_000
+NUM_OTHERS = 20_000
 MIN_LIKENESS = 0.99
 
 
