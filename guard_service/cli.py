@@ -23,15 +23,11 @@ from guard_service.config import Settings, read_settings
 from guard_service.doctor import Level, examine
 from guard_service.engine.checkpoint import find_checkpoint, find_window, models_folder
 from guard_service.engine.download import pull as download
-from guard_service.engine.entry import Caller, Lane
 from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
-from guard_service.pipeline import Check
-from guard_service.policy import OnUnavailable
+from guard_service.evaluation.command import evaluate_files
 from guard_service.review_command import review_commands
-from guard_service.screening.evaluation import Judged, evaluate
-from guard_service.screening.labelled import read_labelled
 from guard_service.screening.messages import read_conversation
 from guard_service.sight.logs import start_logging
 from guard_service.startup import load_policies
@@ -46,6 +42,7 @@ commands.add_typer(review_commands, name="review")
 commands.add_typer(keys_commands, name="keys")
 commands.command()(bench)
 commands.command()(top)
+commands.command("eval")(evaluate_files)
 
 out = Console(soft_wrap=True)
 
@@ -142,25 +139,6 @@ def prompt(
             print(json.dumps({"id": row.get("id"), "prompt": tokenizer.decode(ids), "ids": ids}))
 
 
-@commands.command("eval")
-def evaluate_files(
-    files: Annotated[list[Path], typer.Argument(help="Labelled rows as JSON lines.")],
-    model: Model = None,
-    devices: Devices = None,
-    policies: Policies = None,
-    policy: Annotated[str, typer.Option(help="Policy id.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """F1, AUPRC and FPR per file, role and category, for rows whose truth is known."""
-    settings = _private(model=model, devices=devices, policies=policies)
-    judged = asyncio.run(_judge_files(settings, files, policy))
-    tables = {path.name: evaluate(rows) for path, rows in judged.items()}
-    if as_json:
-        out.print_json(json.dumps(tables, default=show.plain))
-    else:
-        show.evaluations(out, tables)
-
-
 @commands.command()
 def pull(
     name: Annotated[str, typer.Argument(help="llama-guard-3-8b, ...-int8, or a repository.")],
@@ -218,29 +196,3 @@ async def _ask(
 ) -> Moderation:
     async with AsyncGuardClient(target, timeout=60, **connection) as client:
         return await client.moderate(messages, policy=policy)
-
-
-async def _judge_files(
-    settings: Settings, files: list[Path], policy: str
-) -> dict[Path, list[Judged]]:
-    rows = {path: list(read_labelled(path)) for path in files}
-    async with service.open_guard(settings) as guard:
-        await guard.engine.start()
-        places = asyncio.Semaphore(settings.max_batch_requests * 2)
-
-        async def judge(row: Any) -> Judged:
-            async with places:
-                outcome = await guard.pipeline.moderate(
-                    Check(
-                        row.conversation,
-                        policy=policy,
-                        on_unavailable=OnUnavailable.ERROR,
-                        caller=Caller(Lane.BULK),
-                    )
-                )
-            assert outcome.verdict is not None, "This is a bug: no verdict and no error."
-            verdict = outcome.verdict
-            codes = tuple(score.category.code for score in verdict.flagged)
-            return Judged(row, verdict.unsafe_score, verdict.is_unsafe, codes)
-
-        return {path: await asyncio.gather(*(judge(row) for row in rows[path])) for path in files}

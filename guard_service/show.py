@@ -1,6 +1,6 @@
 """How results look on a terminal. Text of users is never among them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
 from typing import Any
@@ -11,7 +11,6 @@ from rich.table import Table
 
 from guard_service.client import Moderation
 from guard_service.doctor import Finding, Level
-from guard_service.screening.evaluation import Evaluation
 
 _LEVELS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -28,18 +27,6 @@ def moderation(out: Console, result: Moderation) -> None:
     out.print(f"unsafe score {result.verdict.unsafe_score:.3f}   model {result.model}")
     for category in result.verdict.flagged:
         out.print(f"  [red]{category.code}[/] {category.name}  {category.score:.3f}")
-
-
-def evaluations(out: Console, tables: Mapping[str, Evaluation]) -> None:
-    for name, evaluation in tables.items():
-        table = Table(title=name, title_justify="left")
-        for heading in ("", "rows", "unsafe", "F1", "precision", "recall", "FPR", "AUPRC"):
-            table.add_column(heading, justify="left" if not heading else "right")
-        for row in evaluation.rows:
-            figures = (row.f1, row.precision, row.recall, row.fpr, row.auprc)
-            cells = (str(row.num_rows), str(row.num_unsafe), *map(_figure, figures))
-            table.add_row(row.name, *cells)
-        out.print(table)
 
 
 def findings(out: Console, examined: Sequence[Finding]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guard_service.conversation import Conversation, Message, Role
+from guard_service.evaluation.labelled import require_labelled
 from guard_service.prompt import turns
-from guard_service.screening.labelled import read_labelled
 
 CountTokens = Callable[[str], int]
 
@@ -57,7 +57,7 @@ def build_conversations(
 
 def draw_rows(path: Path, num: int, unsafe_share: float, seed: int = 0) -> list[Conversation]:
     """`num` conversations drawn with replacement from labelled rows, this share of them unsafe."""
-    rng, rows = random.Random(seed), list(read_labelled(path))
+    rng, rows = random.Random(seed), list(require_labelled(path))
     kinds = {unsafe: [row for row in rows if row.is_unsafe is unsafe] for unsafe in (True, False)}
     num_unsafe = round(num * unsafe_share) if kinds[True] else 0
     drawn = rng.choices(kinds[True], k=num_unsafe) if num_unsafe else []

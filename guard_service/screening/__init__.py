@@ -1,1 +1,1 @@
-"""Files of conversations: labelled rows, and how well verdicts agree with them."""
+"""Files of conversations."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import average_precision_score, f1_score
 from transformers import LlamaForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -20,6 +19,8 @@ from baseline import Scorer, baseline_scorer
 from encoding import Encoder
 from reading import load, read
 from rows import Row, read_jsonl, row_from_record, split_rows
+
+from guard_service.evaluation.figures import Sample, measure
 
 
 def model_scorer(model: LlamaForCausalLM, encoder: Encoder) -> Scorer:
@@ -41,15 +42,14 @@ class Figures:
 
 
 def figures(unsafe: np.ndarray, scores: np.ndarray) -> Figures:
-    flagged, both = scores >= 0.5, bool(unsafe.any() and not unsafe.all())
-    return Figures(
-        num_rows=len(unsafe),
-        num_unsafe=int(unsafe.sum()),
-        f1=float(f1_score(unsafe, flagged)) if both else None,
-        auprc=float(average_precision_score(unsafe, scores)) if both else None,
-        recall=float(flagged[unsafe].mean()) if unsafe.any() else None,
-        fpr=float(flagged[~unsafe].mean()) if not unsafe.all() else None,
-    )
+    found = {
+        name: value.item() for name, value in measure(Sample(unsafe, scores >= 0.5, scores)).items()
+    }
+    told = {
+        name: None if np.isnan(found[name]) else found[name] for name in ("auprc", "recall", "fpr")
+    }
+    is_mixed = bool(unsafe.any() and not unsafe.all())
+    return Figures(len(unsafe), int(unsafe.sum()), found["f1"] if is_mixed else None, **told)
 
 
 def table(groups: dict[str, list[Row]], scorers: dict[str, Scorer]) -> str:

@@ -1,0 +1,1 @@
+"""How well a model and a policy agree with labels: `guard eval`."""
