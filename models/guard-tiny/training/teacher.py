@@ -1,8 +1,9 @@
 """What guard-tiny is taught besides labels: the mean margin of four models fitted on the rows.
 
 TF-IDF with logistic regression, ridge regression on pairs of guard-tiny's own tokens, Universal
-Sentence Encoder and, for English prompts, MiniLM; elsewhere USE counts twice. On labelled rows the label itself is the lesson; the
-teachers judge the texts of `made.py`, which nobody labelled.
+Sentence Encoder (USE) and, for English prompts, MiniLM; elsewhere USE counts twice. On labelled
+rows the label itself is the lesson; the teachers judge the texts of `made.py`, which nobody
+labelled.
 """
 
 import random

