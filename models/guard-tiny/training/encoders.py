@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
-MAX_TOKENS = 96
 ROLES = ("user", "assistant")
 USE_BRANCHES = ((2, 0), (3, 1), (5, 2))  # n-gram order, tokens to the left
 USE_NORM = 1e-12
@@ -32,7 +31,7 @@ def package_folder(name: str) -> Path:
 class MiniLM(nn.Module):
     """Mean of all-MiniLM-L6-v2's states, [B, 384]; its word vectors stay as they are."""
 
-    width = 384
+    width, max_tokens = 384, 64
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +41,7 @@ class MiniLM(nn.Module):
         self.body.embeddings.requires_grad_(False)
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        return self._pieces(texts, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        return self._pieces(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         states = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -55,7 +54,7 @@ class UniversalSentenceEncoder(nn.Module):
     Word vectors, n-gram convolutions of three orders, their mean, three dense layers.
     """
 
-    width = 512
+    width, max_tokens = 512, 224
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +74,7 @@ class UniversalSentenceEncoder(nn.Module):
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         found = self._pieces.encode(texts, add_bos=True, add_eos=True)
-        return [ids if len(ids) <= MAX_TOKENS else ids[:MAX_TOKENS] for ids in found]
+        return [ids[: self.max_tokens] for ids in found]
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         inside = mask[..., None].to(torch.float32)

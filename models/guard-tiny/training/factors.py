@@ -3,8 +3,8 @@
 The margin of unsafe over safe is the mean evidence of the tokens that stand in the conversation,
 times a gain, plus a bias for the judged role. A token's evidence is a weight of its own, for each
 role, and for each distance the inner product of its vector with that of the token so far before
-it (Rendle, "Factorization Machines", 2010). Ranks are low and one epoch is enough: what a deeper
-network learns besides from so few sources does not hold on the next one.
+it (Rendle, "Factorization Machines", 2010). Ranks are low and two epochs are enough: what a
+deeper network learns besides from so few sources does not hold on the next one.
 """
 
 import random
@@ -121,7 +121,7 @@ def rarity_of(items: list[Item]) -> Tensor:
 
 
 def fit_factors(items: list[Item], settings: Settings) -> Factors:
-    """One epoch over all items for the verdict, several over the unsafe ones for categories."""
+    """Few epochs over all items for the verdict, more over the unsafe ones for categories."""
     torch.manual_seed(settings.seed)
     rng = random.Random(settings.seed)
     factors = Factors(rarity_of(items), settings)

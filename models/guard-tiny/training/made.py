@@ -3,11 +3,13 @@
 import random
 import re
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from rows import Message, Row
 
-NUM_SPLICED, NUM_SWAPPED, NUM_THINNED, NUM_REPLIES, NUM_ODD = 64_000, 56_000, 32_000, 24_000, 1_000
+NUM_SPLICED, NUM_SWAPPED, NUM_THINNED, NUM_ODD = 64_000, 56_000, 32_000, 1_000
+NUM_REPLIES = 80_000
 LONGEST_PROMPT, LONGEST_REPLY = 500, 1200
 
 
@@ -17,18 +19,9 @@ def made_rows(train: tuple[Row, ...], others: list[str], rng: random.Random) -> 
         row.judged for row in train if row.role == "user" and len(row.judged) < LONGEST_PROMPT
     ]
     replies = [row.judged[:LONGEST_REPLY] for row in train if row.role == "assistant"]
-    words = sorted({word for text in prompts for word in text.split()})
-    texts = [splice(rng.choice(prompts), rng.choice(prompts), rng) for _ in range(NUM_SPLICED)]
-    texts += [swap_words(rng.choice(prompts), words, rng) for _ in range(NUM_SWAPPED)]
-    texts += [thinned(rng.choice(prompts), rng) for _ in range(NUM_THINNED)]
-    texts += [odd_text(words, rng) for _ in range(NUM_ODD)]
-    texts += [text[:LONGEST_PROMPT] for text in others]
+    texts = [*made_prompts(prompts, rng), *(text[:LONGEST_PROMPT] for text in others)]
     talks = [(Message("user", text),) for text in dict.fromkeys(texts) if text.strip()]
-    for _ in range(NUM_REPLIES):
-        text = splice(rng.choice(replies), rng.choice(replies), rng)
-        text = rng.choice((text, thinned(text, rng)))
-        if rng.random() < 0.1:
-            text = odd_text(words, rng)
+    for text in made_replies(replies, prompts, rng):
         talks.append((Message("user", rng.choice(prompts)), Message("assistant", text)))
     return [
         Row(
@@ -41,6 +34,36 @@ def made_rows(train: tuple[Row, ...], others: list[str], rng: random.Random) -> 
         )
         for number, talk in enumerate(talks)
     ]
+
+
+def made_prompts(prompts: list[str], rng: random.Random) -> list[str]:
+    words = words_of(prompts)
+    texts = [splice(rng.choice(prompts), rng.choice(prompts), rng) for _ in range(NUM_SPLICED)]
+    texts += [swap_words(rng.choice(prompts), words, rng) for _ in range(NUM_SWAPPED)]
+    texts += [thinned(rng.choice(prompts), rng) for _ in range(NUM_THINNED)]
+    return texts + [odd_text(words, rng) for _ in range(NUM_ODD)]
+
+
+def made_replies(replies: list[str], prompts: list[str], rng: random.Random) -> list[str]:
+    """Long replies are taken more often: most rows are short ones of our own."""
+    words, lengths = words_of(replies), list(accumulate(map(len, replies)))
+
+    def reply() -> str:
+        return rng.choices(replies, cum_weights=lengths)[0]
+
+    kinds = (
+        (0.35, lambda: splice(reply(), reply(), rng)),
+        (0.30, lambda: thinned(splice(reply(), reply(), rng), rng)),
+        (0.20, lambda: swap_words(swap_words(reply(), words, rng), words, rng)),
+        (0.10, lambda: rng.choice(prompts)),
+        (0.05, lambda: odd_text(words, rng)),
+    )
+    shares, makers = zip(*kinds, strict=True)
+    return [make() for make in rng.choices(makers, shares, k=NUM_REPLIES)]
+
+
+def words_of(texts: list[str]) -> list[str]:
+    return sorted({word for text in texts for word in text.split()})
 
 
 def in_small_letters(row: Row) -> Row:

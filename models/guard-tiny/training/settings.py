@@ -10,7 +10,7 @@ class Settings:
     rank: int = 32
     distances: tuple[int, ...] = (1, 2)
     gain: float = 16.0
-    epochs: int = 1
+    epochs: int = 2
     batch_rows: int = 256
     learning_rate: float = 1e-2
     weight_decay: float = 0.3

