@@ -7,12 +7,19 @@ from google.rpc import error_details_pb2, status_pb2
 
 from guard_service import errors
 from guard_service.api.status import DOMAIN, abort, to_status
-from guard_service.errors import GuardError, StartupRefused, Violation
+from guard_service.errors import (
+    GuardError,
+    ScreeningRefused,
+    ScreeningStopped,
+    StartupRefused,
+    Violation,
+)
 
+OF_COMMANDS = StartupRefused, ScreeningRefused, ScreeningStopped
 ALL = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, GuardError) and not issubclass(kind, StartupRefused)
+    if issubclass(kind, GuardError) and not issubclass(kind, OF_COMMANDS)
 ]
 
 

@@ -6,7 +6,7 @@ from guard_service.client.channel import channel_options
 from guard_service.v1 import moderation_pb2, review_pb2
 
 
-def test_exactly_the_unary_methods_are_tried_again() -> None:
+def test_exactly_the_methods_that_take_one_request_are_tried_again() -> None:
     files = (moderation_pb2.DESCRIPTOR, review_pb2.DESCRIPTOR)
     services = {each.full_name: each for file in files for each in file.services_by_name.values()}
     config = json.loads(dict(channel_options(None))["grpc.service_config"])
@@ -16,8 +16,8 @@ def test_exactly_the_unary_methods_are_tried_again() -> None:
         methods = services[name["service"]].methods_by_name
         named |= {(name["service"], each) for each in methods if name.get("method", each) == each}
     methods = [each for service in services.values() for each in service.methods]
-    unary = {(m.containing_service.full_name, m.name) for m in methods if not m.server_streaming}
-    assert named == unary
+    single = {(m.containing_service.full_name, m.name) for m in methods if not m.client_streaming}
+    assert named == single
 
 
 def test_only_calls_that_change_nothing_are_tried_again_when_a_server_cancels_them() -> None:
