@@ -81,6 +81,19 @@ async def test_an_appeal_and_what_comes_of_it_are_events(store: ReviewStore) -> 
     assert kinds == ["added", "resolved", "appealed", "resolved"]
 
 
+async def test_what_is_taken_back_is_told_so(store: ReviewStore) -> None:
+    await store.add(item())
+    queue = ReviewQueue(store, draw=lambda: 0.9)
+    claim = await queue.claim(ANN, 60)
+    assert claim is not None
+    mine = Held(claim.item.id, claim.token)
+    await queue.resolve(ANN, mine, UPHELD)
+    await queue.undo(ANN, mine)
+    *_, resolved, retracted = await told(store)
+    assert (resolved.kind, retracted.kind) == (EventKind.RESOLVED, EventKind.RETRACTED)
+    assert retracted.data == {"look": 1}
+
+
 async def test_what_is_refused_is_no_event(store: ReviewStore) -> None:
     await store.add(item())
     queue = ReviewQueue(store, draw=lambda: 0.9)
