@@ -122,7 +122,8 @@ async def test_whatever_engines_do_every_caller_has_the_right_answer_or_an_error
     outcomes = sum((oracle.outcomes for oracle in oracles), Counter[str]())
     print(f"seed {SEED}: {len(stand.dead)} deaths, {dict(outcomes)}")
     assert outcomes.keys() <= {"right", "unavailable", "rejected"}
-    assert outcomes["right"] > outcomes["unavailable"]
+    # How many are refused meanwhile hangs on how fast the machine starts a process.
+    assert outcomes["right"] > NUM_DEATHS * NUM_CALLERS
     assert len(tasks) < 30  # the dead leave none behind
     assert not any(Path(f"/proc/{pid}").exists() for pid in stand.dead)
 
