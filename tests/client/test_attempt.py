@@ -212,8 +212,10 @@ def test_what_a_server_refuses_is_never_answered_offline(
     connect: Any, face: Any, service: ScriptedService, status: grpc.StatusCode, error: Any
 ) -> None:
     service.on_moderate = lambda _, context: context.abort(status, "no")
+    client = connect(face, offline="allow")
+    client.wait_until_ready()  # a connection that is slow to come may be answered offline
     with pytest.raises(error):
-        connect(face, offline="allow").moderate("hello")
+        client.moderate("hello")
 
 
 def test_an_answer_that_means_nothing_is_never_answered_offline(
