@@ -20,7 +20,7 @@ install: $(INSTALLED) ## Make .venv with everything in it
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[serve,telemetry,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[serve,telemetry,ray,dev]'
 	@touch $@
 
 demo: install ## Start the service and watch it work: before, after, a log, the review queue

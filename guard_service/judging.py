@@ -1,21 +1,32 @@
-"""Who judges a screening, opened with the terms on which it judges: here, or a running server."""
+"""Who judges a screening, opened with the terms on which it judges: here, a cluster, a server."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from guard_service.app import open_guard
-from guard_service.client import AsyncGuardClient, Policy, ServerInfo
+from guard_service.app import Guard, open_guard
+from guard_service.client import AsyncGuardClient, ServerInfo
+from guard_service.client import Policy as ServedPolicy
 from guard_service.client.environment import shown as shown_to_server
 from guard_service.config import Settings
 from guard_service.conversation import Limits
-from guard_service.errors import ScreeningRefused, Unavailable
-from guard_service.screening.judge import Bench, LocalJudge, NoReview
+from guard_service.errors import ScreeningRefused, StartupRefused, Unavailable
+from guard_service.policy import Policy
+from guard_service.screening.engines import Engines
+from guard_service.screening.judge import LocalJudge, NoReview
 from guard_service.screening.remote import Expected, RemoteJudge
 from guard_service.screening.row import Judged
+from guard_service.screening.run import Bench
+
+if TYPE_CHECKING:
+    from guard_service.screening.cluster import Cluster
 
 _DIGEST_POLLS = 240
+
+Opened = AbstractAsyncContextManager["Bench | Cluster"]
 
 
 @asynccontextmanager
@@ -24,17 +35,37 @@ async def judging_here(settings: Settings) -> AsyncIterator[Bench]:
     async with open_guard(settings) as guard:
         await guard.engine.start()
         policy = guard.pipeline.policies[settings.default_policy]
-        judged = Judged(
-            policy.id,
-            policy.version,
-            policy.digest,
-            guard.pipeline.model,
-            await guard.digest,
-            tuple(category.code for category in policy.categories),
-        )
         pipeline = replace(guard.pipeline, feed=NoReview())
         judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
-        yield Bench(judge, judged, policy.list_above)
+        yield Bench(judge, await _judged(guard, policy), policy.list_above)
+
+
+@asynccontextmanager
+async def judging_on_cluster(
+    settings: Settings, address: str, engines: Engines
+) -> AsyncIterator["Cluster"]:
+    """Engines in the workers of a Ray cluster; here the model's files are only looked at."""
+    try:
+        from guard_service.screening.cluster import Cluster, connected
+    except ImportError:
+        raise StartupRefused("--ray needs Ray: pip install 'guard-service[ray]'") from None
+    async with open_guard(settings) as guard:
+        policy = guard.pipeline.policies[settings.default_policy]
+        judged = await _judged(guard, policy)
+    with connected(address, engines) as found:
+        open_bench = partial(judging_here, found.settings(settings))
+        yield Cluster(open_bench, found, judged, policy.list_above)
+
+
+async def _judged(guard: Guard, policy: Policy) -> Judged:
+    return Judged(
+        policy.id,
+        policy.version,
+        policy.digest,
+        guard.pipeline.model,
+        await guard.digest,
+        tuple(category.code for category in policy.categories),
+    )
 
 
 @asynccontextmanager
@@ -66,7 +97,7 @@ async def _info(client: AsyncGuardClient) -> ServerInfo:
     raise Unavailable("the server does not say which model it has")
 
 
-async def _policy(client: AsyncGuardClient, policy_id: str) -> Policy:
+async def _policy(client: AsyncGuardClient, policy_id: str) -> ServedPolicy:
     for policy in await client.list_policies():
         if policy.id == policy_id or (not policy_id and policy.is_default):
             return policy

@@ -4,30 +4,32 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.console import Console
 
 from guard_service.config import read_settings
-from guard_service.errors import ScreeningStopped
-from guard_service.judging import judging_here, judging_there
-from guard_service.screening.chunk import LineReader, cut
-from guard_service.screening.judge import Bench
+from guard_service.errors import ScreeningRefused, ScreeningStopped
+from guard_service.judging import Opened, judging_here, judging_on_cluster, judging_there
+from guard_service.screening.chunk import LineReader
+from guard_service.screening.engines import Engines
 from guard_service.screening.manifest import Terms
 from guard_service.screening.mapping import read_mapping
 from guard_service.screening.output import Output, format_of
 from guard_service.screening.progress import Tally, shown
-from guard_service.screening.run import Screening, Watch
+from guard_service.screening.run import Bench, Watch
 from guard_service.screening.shape import find_shape
 from guard_service.screening.source import STDIN, Reader, Source, find_sources
 from guard_service.screening.subject import Subject
 from guard_service.stop import stop_signal
+
+if TYPE_CHECKING:
+    from guard_service.screening.cluster import Cluster
 
 EXIT_STOPPED = 130
 
@@ -64,6 +66,16 @@ def screen(
     server: Annotated[
         str | None, typer.Option(help="HOST:PORT of running servers; default: judge here.")
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Cluster: HOST:PORT, auto, or local to start one here.")
+    ] = None,
+    engines: Annotated[
+        int | None, typer.Option(min=1, help="With --ray; default: as many as there is room for.")
+    ] = None,
+    cpus_per_engine: Annotated[float, typer.Option(min=0, help="With --ray.")] = 1.0,
+    gpus_per_engine: Annotated[
+        float | None, typer.Option(min=0, help="With --ray, 0.5 too; default: 1 if there are any.")
+    ] = None,
     policy: Annotated[str | None, typer.Option(help="Policy id.")] = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint folder.")] = None,
     devices: Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")] = None,
@@ -86,7 +98,16 @@ def screen(
         default_policy=policy,
         database_url="sqlite://",
     )
-    opened = judging_there(server, policy or "", patience_s) if server else judging_here(settings)
+    if server and ray:
+        raise ScreeningRefused("--server and --ray: one of them judges")
+    opened: Opened
+    if server:
+        opened = judging_there(server, policy or "", patience_s)
+    elif ray:
+        each = Engines(engines, cpus_per_engine, gpus_per_engine)
+        opened = judging_on_cluster(settings, ray, each)
+    else:
+        opened = judging_here(settings)
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
@@ -95,7 +116,7 @@ def screen(
     _show_result(plan, tally)
 
 
-async def _screen(plan: Plan, opened: AbstractAsyncContextManager[Bench]) -> Tally:
+async def _screen(plan: Plan, opened: Opened) -> Tally:
     stopping = stop_signal()
     async with opened as bench:
         with (
@@ -103,13 +124,12 @@ async def _screen(plan: Plan, opened: AbstractAsyncContextManager[Bench]) -> Tal
             shown(out, _num_bytes(plan.sources)) as progress,
         ):
             watch = Watch(progress.on_published, progress.on_judged)
-            screening = Screening(plan.reader, bench.judge, output, watch, stopping)
-            await screening.run(cut(plan.sources))
+            await bench.screening(plan.reader, output, watch, stopping).run(plan.sources)
             output.finish()
             return progress.tally
 
 
-def _terms(plan: Plan, bench: Bench) -> Terms:
+def _terms(plan: Plan, bench: "Bench | Cluster") -> Terms:
     judged = bench.judged
     return Terms(
         inputs=tuple(source.name for source in plan.sources),

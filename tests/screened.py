@@ -4,26 +4,32 @@ python screened.py LOG OUT ASKED MILLISECONDS
 """
 
 import asyncio
+import json
 import os
+import random
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 from scripted_judge import JUDGED, ScriptedJudge
 
 from guard_service.screening import chunk
-from guard_service.screening.chunk import LineReader, cut
+from guard_service.screening.chunk import LineReader
 from guard_service.screening.judge import Judge
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.manifest import Terms
 from guard_service.screening.output import Output
-from guard_service.screening.run import Screening
+from guard_service.screening.run import Bench, Watch
 from guard_service.screening.source import find_sources
 from guard_service.screening.subject import DIGEST_BYTES, Item, Subject
+
+if TYPE_CHECKING:
+    from guard_service.screening.cluster import Cluster
 
 CHUNK_LINES = 500
 TERMS = Terms(
@@ -39,7 +45,30 @@ TERMS = Terms(
     model_digest=JUDGED.model_digest,
     format="jsonl",
 )
+NOBODY = Watch()
 READER = LineReader(frozenset({Subject.LAST_USER, Subject.REPLY}))
+
+
+def line(number: int, text: str | None = None) -> bytes:
+    request = {"messages": [{"role": "user", "content": text or f"question {number}"}]}
+    reply = {"message": {"role": "assistant", "content": f"answer {number}"}}
+    entry = {"id": f"id-{number}", "request": request, "response": {"choices": [reply]}}
+    return json.dumps(entry).encode() + b"\n"
+
+
+def write_log(path: Path, num_lines: int) -> Path:
+    """Some lines twice, some broken, some that the model cannot read."""
+    draw = random.Random(7)
+    lines = [line(draw.randrange(num_lines) if n % 5 == 0 else n) for n in range(num_lines)]
+    for n in range(0, num_lines, 97):
+        lines[n] = draw.choice([b"{broken\n", b"\n", b'{"a":1}\n', line(n, "unreadable")])
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def published(out: Path) -> dict[str, bytes]:
+    files = [*out.glob("part-*"), *(out / "_screening").glob("*.jsonl")]
+    return {path.name: path.read_bytes() for path in files}
 
 
 def screen(
@@ -47,21 +76,23 @@ def screen(
     out: Path,
     judge: Judge | None = None,
     *,
+    bench: "Bench | Cluster | None" = None,
+    chunk_lines: int = CHUNK_LINES,
+    watch: Watch = NOBODY,
     stopping: asyncio.Event | None = None,
     rerun: bool = False,
     format: str = "jsonl",
 ) -> None:
-    """Screen in chunks of a few lines."""
+    """Screen, by default in chunks of a few lines."""
     sources = find_sources([str(each) for each in inputs])
     terms = replace(TERMS, inputs=tuple(source.name for source in sources), format=format)
     with (
-        mock.patch.object(chunk, "MAX_LINES", CHUNK_LINES),
+        mock.patch.object(chunk, "MAX_LINES", chunk_lines),
         Output(out, terms, rerun=rerun) as output,
     ):
-        screening = Screening(READER, judge or ScriptedJudge(), output)
-        if stopping is not None:
-            screening = replace(screening, stopping=stopping)
-        asyncio.run(screening.run(cut(sources)))
+        bench = bench or Bench(judge or ScriptedJudge(), JUDGED, TERMS.list_above)
+        screening = bench.screening(READER, output, watch, stopping or asyncio.Event())
+        asyncio.run(screening.run(sources))
         output.finish()
 
 

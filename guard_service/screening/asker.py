@@ -5,12 +5,12 @@ of a chunk; what was answered is kept at once, so that a kill costs the slices u
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from guard_service.errors import ScreeningStopped
 from guard_service.screening.judge import Judge
 from guard_service.screening.judgement import Judgement, Unjudged
-from guard_service.screening.seen import Seen
 from guard_service.screening.subject import Item
 
 SLICE_ITEMS = 128
@@ -19,9 +19,17 @@ _MAX_SLICES = 4
 Answers = Mapping[bytes, Judgement | Unjudged]  # by digest
 
 
+class Kept(Protocol):
+    """What was answered before (see seen.py)."""
+
+    def find(self, digests: Collection[bytes]) -> Mapping[bytes, Judgement]: ...
+
+    def add(self, judged: Mapping[bytes, Judgement]) -> None: ...
+
+
 class Asker:
     def __init__(
-        self, judge: Judge, seen: Seen, stopping: asyncio.Event, on_judged: Callable[[int], None]
+        self, judge: Judge, seen: Kept, stopping: asyncio.Event, on_judged: Callable[[int], None]
     ) -> None:
         self._judge = judge
         self._seen = seen

@@ -3,18 +3,20 @@
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from guard_service.errors import ScreeningStopped
 from guard_service.screening.asker import Answers, Asker
-from guard_service.screening.chunk import Chunk, LineReader, RawChunk
+from guard_service.screening.chunk import Chunk, LineReader, RawChunk, cut
 from guard_service.screening.finished import finish
 from guard_service.screening.judge import Judge
 from guard_service.screening.manifest import Done
 from guard_service.screening.output import Output, Published
+from guard_service.screening.row import Judged
 from guard_service.screening.seen import Seen
+from guard_service.screening.source import Source
 
 _MAX_OPEN = 2  # chunks that are being judged
 
@@ -41,10 +43,12 @@ class Screening:
     watch: Watch = Watch()
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, raws: Iterable[RawChunk]) -> None:
+    async def run(self, sources: Sequence[Source]) -> None:
         """Publish every chunk; ScreeningStopped if `stopping` was set before the last one."""
         with _rare_collections(), Seen(self.output.seen_path) as seen:
-            await self._run(raws, Asker(self.judge, seen, self.stopping, self.watch.on_judged))
+            await self._run(
+                cut(sources), Asker(self.judge, seen, self.stopping, self.watch.on_judged)
+            )
 
     async def _run(self, raws: Iterable[RawChunk], asker: Asker) -> None:
         asked: deque[tuple[Chunk, asyncio.Task[Answers]]] = deque()
@@ -79,6 +83,20 @@ class Screening:
 
     def _finish(self, chunk: Chunk, answers: Answers) -> Done:
         return self.output.publish(finish(chunk, answers, self.output.terms))
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A judge, and the terms on which it judges."""
+
+    judge: Judge
+    judged: Judged
+    list_above: float
+
+    def screening(
+        self, reader: LineReader, output: Output, watch: Watch, stopping: asyncio.Event
+    ) -> Screening:
+        return Screening(reader, self.judge, output, watch, stopping)
 
 
 def unpublished(

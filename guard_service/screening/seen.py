@@ -18,7 +18,9 @@ _MAX_BYTES = 2**40  # of address space; the file grows as it is written
 class Seen:
     def __init__(self, folder: Path) -> None:
         # Without sync: a power cut may lose the latest, or all of it, and then it is judged again.
-        self._store = lmdb.open(str(folder), map_size=_MAX_BYTES, sync=False, lock=False)
+        # Locked: a cluster's keeper may outlive the run that began it by a moment.
+        self._store = lmdb.open(str(folder), map_size=_MAX_BYTES, sync=False)
+        self._store.reader_check()  # or what a kill left open is never written over
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scripted_judge import JUDGED, ScriptedJudge
 
-from guard_service.screening.chunk import LineReader, cut
+from guard_service.screening.chunk import LineReader
 from guard_service.screening.manifest import Done, Terms
 from guard_service.screening.output import Output
 from guard_service.screening.run import Screening, Watch
@@ -77,7 +77,7 @@ def screen(log: Path, folder: Path) -> None:
     reader = LineReader(frozenset({Subject.LAST_USER, Subject.REPLY}))
     with Output(folder, TERMS) as output:
         screening = Screening(reader, Forgetful(), output, Watch(on_published=published))
-        asyncio.run(screening.run(cut(find_sources([str(log)]))))
+        asyncio.run(screening.run(find_sources([str(log)])))
     seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
     print(
         f"{num_rows} rows of {log.stat().st_size / 2**20:.0f} MiB in {seconds:.1f} s "

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screened import CHUNK_LINES, asked, screen
+from screened import CHUNK_LINES, asked, line, published, screen, write_log
 from scripted_judge import ScriptedJudge
 from shared_data import shared_file
 
@@ -27,23 +27,6 @@ from guard_service.screening.subject import Item
 
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
 TESTS = Path(__file__).parent.parent
-
-
-def line(number: int, text: str | None = None) -> bytes:
-    request = {"messages": [{"role": "user", "content": text or f"question {number}"}]}
-    reply = {"message": {"role": "assistant", "content": f"answer {number}"}}
-    entry = {"id": f"id-{number}", "request": request, "response": {"choices": [reply]}}
-    return json.dumps(entry).encode() + b"\n"
-
-
-def write_log(path: Path, num_lines: int) -> Path:
-    """Some lines twice, some broken, some that the model cannot read."""
-    draw = random.Random(7)
-    lines = [line(draw.randrange(num_lines) if n % 5 == 0 else n) for n in range(num_lines)]
-    for n in range(0, num_lines, 97):
-        lines[n] = draw.choice([b"{broken\n", b"\n", b'{"a":1}\n', line(n, "unreadable")])
-    path.write_bytes(b"".join(lines))
-    return path
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -57,11 +40,6 @@ def rows(out: Path) -> list[dict[str, Any]]:
 def rejects(out: Path) -> list[dict[str, Any]]:
     path = out / "_screening" / "rejects.jsonl"
     return [json.loads(each) for each in path.read_bytes().splitlines()]
-
-
-def published(out: Path) -> dict[str, bytes]:
-    files = [*out.glob("part-*"), *(out / "_screening").glob("*.jsonl")]
-    return {path.name: path.read_bytes() for path in files}
 
 
 def lines_of(entries: Sequence[dict[str, Any]], name: str) -> set[int]:

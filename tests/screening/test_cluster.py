@@ -1,0 +1,128 @@
+"""Screenings by two workers of a Ray cluster on this machine, against the run of one process."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+from unittest import mock
+
+import pytest
+from screened import TERMS, Recording, asked, published, screen, write_log
+from scripted_judge import JUDGED, ScriptedJudge
+
+from guard_service.errors import ScreeningRefused, ScreeningStopped
+from guard_service.screening.chunk import MAX_LINES
+from guard_service.screening.engines import Engines
+from guard_service.screening.run import Bench, Watch
+
+ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+from guard_service.screening.cluster import Cluster, OpenBench  # noqa: E402
+
+KILLS = int(os.environ.get("GUARD_TEST_RAY_KILLS", "2"))
+TESTS = Path(__file__).parent.parent
+
+# Ray reads settings of its own that it calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning:ray.data.context")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_cores() -> Iterator[None]:
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    few = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    with mock.patch.dict(os.environ, RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=path):
+        ray.init("local", log_to_driver=False, **few)
+        yield
+        ray.shutdown()
+
+
+@asynccontextmanager
+async def recording(folder: Path) -> AsyncIterator[Bench]:
+    """In a worker: notes on disk what it has answered, and which process it is."""
+    (folder / f"worker-{os.getpid()}").touch()
+    yield Bench(Recording(folder / "asked"), JUDGED, TERMS.list_above)
+
+
+@asynccontextmanager
+async def another_model() -> AsyncIterator[Bench]:
+    yield Bench(ScriptedJudge(), replace(JUDGED, model_digest="other"), TERMS.list_above)
+
+
+def on_cluster(open_bench: OpenBench) -> Cluster:
+    return Cluster(open_bench, Engines(2, num_cpus=1, num_gpus=0), JUDGED, TERMS.list_above)
+
+
+def here(log: Path, out: Path, format: str = "jsonl") -> dict[str, bytes]:
+    """What one process publishes of it."""
+    screen([log], out, chunk_lines=MAX_LINES, format=format)
+    return published(out)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_two_workers_publish_what_one_process_publishes(tmp_path: Path, format: str) -> None:
+    log = write_log(tmp_path / "log.jsonl", 2 * MAX_LINES + 17)
+    screen([log], tmp_path / "out", bench=on_cluster(partial(recording, tmp_path)), format=format)
+    assert len(list(tmp_path.glob("worker-*"))) == 2
+    assert published(tmp_path / "out") == here(log, tmp_path / "here", format)
+    assert not (tmp_path / "out/_screening/seen").exists()
+
+
+def kill_now_and_then(folder: Path, num_kills: int, ended: Event, killed: list[int]) -> None:
+    """Workers that have opened their engine, at random moments."""
+    draw, dead = random.Random(num_kills), set[int]()
+    while len(killed) < num_kills and not ended.wait(draw.uniform(0.1, 2.0)):
+        alive = {int(path.name.split("-")[1]) for path in folder.glob("worker-*")} - dead
+        if alive:
+            dead.add(pid := draw.choice(sorted(alive)))
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+
+def test_workers_that_are_killed_lose_no_line_and_repeat_at_most_a_chunk(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", (3 + KILLS) * MAX_LINES + 17)
+    ended, killed = Event(), list[int]()
+    killer = Thread(target=kill_now_and_then, args=(tmp_path, KILLS, ended, killed))
+    killer.start()
+    try:
+        screen([log], tmp_path / "out", bench=on_cluster(partial(recording, tmp_path)))
+    finally:
+        ended.set()
+        killer.join()
+    assert killed
+    assert published(tmp_path / "out") == here(log, tmp_path / "here")
+    times = Counter(asked(tmp_path / "asked"))
+    repeated = sum(times.values()) - len(times)
+    assert repeated <= len(killed) * 2 * MAX_LINES  # a line is two messages
+    print(f"{len(killed)} workers killed, {len(times)} judged, {repeated} judged again")
+
+
+def test_a_stopped_run_goes_on_and_a_changed_input_is_refused(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 3 * MAX_LINES)
+    stopping, out = asyncio.Event(), tmp_path / "out"
+    bench = on_cluster(partial(recording, tmp_path))
+    stops = Watch(on_published=lambda *_: stopping.set())
+    with pytest.raises(ScreeningStopped):
+        screen([log], out, bench=bench, watch=stops, stopping=stopping)
+    assert [path.name for path in out.glob("part-*")] == ["part-000000.jsonl"]
+    before, written = published(out), log.read_bytes()
+    log.write_bytes(written.replace(b"question 6", b"Question 6"))
+    with pytest.raises(ScreeningRefused, match="differs between"):
+        screen([log], out, bench=bench)
+    assert published(out) == before
+    log.write_bytes(written)
+    screen([log], out, bench=bench)
+    assert published(out) == here(log, tmp_path / "here")
+
+
+def test_a_worker_with_another_model_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.jsonl", 10)
+    with pytest.raises(ScreeningRefused, match="another model"):
+        screen([log], tmp_path / "out", bench=on_cluster(another_model))
+    with pytest.raises(ScreeningRefused, match="pipe"):
+        screen(["-"], tmp_path / "piped", bench=on_cluster(another_model))
