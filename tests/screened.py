@@ -1,24 +1,24 @@
-"""A screening with a scripted judge; as a program, one that is killed after so many milliseconds.
+"""A screening with a scripted judge; as a program, one that is killed in the midst of it.
 
-python screened.py LOG OUT ASKED MILLISECONDS
+python screened.py LOG OUT ASKED SLICES MILLISECONDS    so long after so many slices were asked
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import random
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest import mock
 
 from scripted_judge import JUDGED, ScriptedJudge
 
-from guard_service.screening import chunk
 from guard_service.screening.chunk import LineReader
 from guard_service.screening.judge import Judge
 from guard_service.screening.judgement import Judgement, Unjudged
@@ -66,9 +66,10 @@ def write_log(path: Path, num_lines: int) -> Path:
     return path
 
 
-def published(out: Path) -> dict[str, bytes]:
+def published(out: Path) -> dict[str, str]:
+    """The digest of every file: a difference between megabytes would take minutes to tell."""
     files = [*out.glob("part-*"), *(out / "_screening").glob("*.jsonl")]
-    return {path.name: path.read_bytes() for path in files}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def screen(
@@ -77,7 +78,6 @@ def screen(
     judge: Judge | None = None,
     *,
     bench: "Bench | Cluster | None" = None,
-    chunk_lines: int = CHUNK_LINES,
     watch: Watch = NOBODY,
     stopping: asyncio.Event | None = None,
     rerun: bool = False,
@@ -86,24 +86,23 @@ def screen(
     """Screen, by default in chunks of a few lines."""
     sources = find_sources([str(each) for each in inputs])
     terms = replace(TERMS, inputs=tuple(source.name for source in sources), format=format)
-    with (
-        mock.patch.object(chunk, "MAX_LINES", chunk_lines),
-        Output(out, terms, rerun=rerun) as output,
-    ):
+    with Output(out, terms, rerun=rerun) as output:
         bench = bench or Bench(judge or ScriptedJudge(), JUDGED, TERMS.list_above)
         screening = bench.screening(READER, output, watch, stopping or asyncio.Event())
-        asyncio.run(screening.run(sources))
+        asyncio.run(screening.run(sources, CHUNK_LINES))
         output.finish()
 
 
 class Recording(ScriptedJudge):
     """Takes a moment for each slice, then notes on disk what it has answered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_slice: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        self._on_slice = on_slice
 
     async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]:
+        self._on_slice()
         await asyncio.sleep(0.005)
         os.write(self._file, b"".join(item.digest for item in items))
         return await super().judge(items)
@@ -115,11 +114,11 @@ def asked(path: Path) -> list[bytes]:
 
 
 def main() -> None:
-    log, out, record, milliseconds = sys.argv[1:]
+    log, out, record, slices, milliseconds = sys.argv[1:]
     kill = threading.Timer(float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     kill.daemon = True
-    kill.start()
-    screen([log], Path(out), Recording(Path(record)))
+    left = count(int(slices), -1)
+    screen([log], Path(out), Recording(Path(record), lambda: next(left) or kill.start()))
 
 
 if __name__ == "__main__":

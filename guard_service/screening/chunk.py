@@ -100,12 +100,12 @@ class LineReader:
         return entries or (Gap(place, "nothing to judge"),)
 
 
-def cut(sources: Sequence[Source]) -> Iterator[RawChunk]:
+def cut(sources: Sequence[Source], max_lines: int = MAX_LINES) -> Iterator[RawChunk]:
     """All lines of all sources in order; a chunk may begin in one file and end in another."""
     numbers, before = count(), 0
     spans: list[Span] = []
     lines: list[Line] = []
-    room, room_bytes = MAX_LINES, _MAX_BYTES
+    room, room_bytes = max_lines, _MAX_BYTES
     for source in sources:
         reader = Reader(source)
         for line in reader:
@@ -115,7 +115,7 @@ def cut(sources: Sequence[Source]) -> Iterator[RawChunk]:
                 spans.append(Span(source.name, tuple(lines)))
                 yield RawChunk(next(numbers), tuple(spans), before + reader.num_bytes)
                 spans, lines = [], []
-                room, room_bytes = MAX_LINES, _MAX_BYTES
+                room, room_bytes = max_lines, _MAX_BYTES
         if lines:
             spans.append(Span(source.name, tuple(lines)))
             lines = []

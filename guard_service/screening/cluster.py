@@ -25,7 +25,7 @@ from ray.data.block import BlockMetadata
 
 from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
 from guard_service.screening.asker import Asker
-from guard_service.screening.chunk import LineReader, RawChunk, cut
+from guard_service.screening.chunk import MAX_LINES, LineReader, RawChunk, cut
 from guard_service.screening.engines import Engines
 from guard_service.screening.finished import Finished, finish, judged_by
 from guard_service.screening.judgement import Judgement
@@ -84,15 +84,17 @@ class ClusterScreening:
     watch: Watch
     stopping: asyncio.Event
 
-    async def run(self, sources: Sequence[Source]) -> None:
+    async def run(self, sources: Sequence[Source], max_lines: int = MAX_LINES) -> None:
         """Publish every chunk; ScreeningStopped, after the next one, if `stopping` is set."""
-        await asyncio.to_thread(self._run, sources)
+        if any(source.name == STDIN for source in sources):
+            raise ScreeningRefused("-: a cluster cannot read what comes through a pipe")
+        await asyncio.to_thread(self._run, _Chunks(sources, self.output.published, max_lines))
 
-    def _run(self, sources: Sequence[Source]) -> None:
+    def _run(self, chunks: "_Chunks") -> None:
         for done in self.output.published.done:
             self.watch.on_published(0, done)
         try:
-            for finished in self._finished(sources):
+            for finished in self._finished(chunks):
                 done = self.output.publish(finished)
                 self.watch.on_judged(finished.num_rows)
                 self.watch.on_published(finished.num_bytes, done)
@@ -101,22 +103,20 @@ class ClusterScreening:
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
 
-    def _finished(self, sources: Sequence[Source]) -> Iterator[Finished]:
+    def _finished(self, chunks: "_Chunks") -> Iterator[Finished]:
         """In the order of the input."""
-        if any(source.name == STDIN for source in sources):
-            raise ScreeningRefused("-: a cluster cannot read what comes through a pipe")
         _set_up()
         engines = self.cluster.engines
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         store = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "label_selector": here}
         seen = ray.remote(**store)(Seen).remote(self.output.seen_path.absolute())
-        chunks = ray.data.read_datasource(
-            _Chunks(sources, self.output.published),
+        read = ray.data.read_datasource(
+            chunks,
             override_num_blocks=1,
             num_cpus=0,
             label_selector=here,  # files that only we have are found
         )
-        finished = chunks.map_batches(
+        finished = read.map_batches(
             _Worker,
             fn_constructor_args=(self.reader, self.output.terms, self.cluster.open_bench, seen),
             batch_size=1,
@@ -131,9 +131,9 @@ class ClusterScreening:
 class _Chunks(Datasource):  # type: ignore[misc]  # Ray has no types here
     """What is still to be judged, a row and a block for each chunk, read by one task."""
 
-    def __init__(self, sources: Sequence[Source], published: Published) -> None:
+    def __init__(self, sources: Sequence[Source], published: Published, max_lines: int) -> None:
         super().__init__()
-        self._sources, self._published = sources, published
+        self._sources, self._published, self._max_lines = sources, published, max_lines
 
     def estimate_inmemory_data_size(self) -> int | None:
         return None
@@ -142,7 +142,7 @@ class _Chunks(Datasource):  # type: ignore[misc]  # Ray has no types here
         return [ReadTask(self._read, BlockMetadata(None, None, None, None))]
 
     def _read(self) -> Iterator[pa.Table]:
-        for raw in unpublished(cut(self._sources), self._published):
+        for raw in unpublished(cut(self._sources, self._max_lines), self._published):
             yield pa.table({"chunk": pa.array([pickle.dumps(raw)], pa.large_binary())})
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from guard_service.errors import ScreeningStopped
 from guard_service.screening.asker import Answers, Asker
-from guard_service.screening.chunk import Chunk, LineReader, RawChunk, cut
+from guard_service.screening.chunk import MAX_LINES, Chunk, LineReader, RawChunk, cut
 from guard_service.screening.finished import finish
 from guard_service.screening.judge import Judge
 from guard_service.screening.manifest import Done
@@ -43,12 +43,11 @@ class Screening:
     watch: Watch = Watch()
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, sources: Sequence[Source]) -> None:
+    async def run(self, sources: Sequence[Source], max_lines: int = MAX_LINES) -> None:
         """Publish every chunk; ScreeningStopped if `stopping` was set before the last one."""
         with _rare_collections(), Seen(self.output.seen_path) as seen:
-            await self._run(
-                cut(sources), Asker(self.judge, seen, self.stopping, self.watch.on_judged)
-            )
+            asker = Asker(self.judge, seen, self.stopping, self.watch.on_judged)
+            await self._run(cut(sources, max_lines), asker)
 
     async def _run(self, raws: Iterable[RawChunk], asker: Asker) -> None:
         asked: deque[tuple[Chunk, asyncio.Task[Answers]]] = deque()

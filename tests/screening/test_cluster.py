@@ -14,11 +14,10 @@ from threading import Event, Thread
 from unittest import mock
 
 import pytest
-from screened import TERMS, Recording, asked, published, screen, write_log
+from screened import CHUNK_LINES, TERMS, Recording, asked, published, screen, write_log
 from scripted_judge import JUDGED, ScriptedJudge
 
 from guard_service.errors import ScreeningRefused, ScreeningStopped
-from guard_service.screening.chunk import MAX_LINES
 from guard_service.screening.engines import Engines
 from guard_service.screening.run import Bench, Watch
 
@@ -37,7 +36,7 @@ def two_cores() -> Iterator[None]:
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     few = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
     with mock.patch.dict(os.environ, RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=path):
-        ray.init("local", log_to_driver=False, **few)
+        ray.init("local", log_to_driver=False, logging_level="ERROR", **few)
         yield
         ray.shutdown()
 
@@ -58,15 +57,15 @@ def on_cluster(open_bench: OpenBench) -> Cluster:
     return Cluster(open_bench, Engines(2, num_cpus=1, num_gpus=0), JUDGED, TERMS.list_above)
 
 
-def here(log: Path, out: Path, format: str = "jsonl") -> dict[str, bytes]:
+def here(log: Path, out: Path, format: str = "jsonl") -> dict[str, str]:
     """What one process publishes of it."""
-    screen([log], out, chunk_lines=MAX_LINES, format=format)
+    screen([log], out, format=format)
     return published(out)
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 def test_two_workers_publish_what_one_process_publishes(tmp_path: Path, format: str) -> None:
-    log = write_log(tmp_path / "log.jsonl", 2 * MAX_LINES + 17)
+    log = write_log(tmp_path / "log.jsonl", 4 * CHUNK_LINES + 17)
     screen([log], tmp_path / "out", bench=on_cluster(partial(recording, tmp_path)), format=format)
     assert len(list(tmp_path.glob("worker-*"))) == 2
     assert published(tmp_path / "out") == here(log, tmp_path / "here", format)
@@ -85,7 +84,7 @@ def kill_now_and_then(folder: Path, num_kills: int, ended: Event, killed: list[i
 
 
 def test_workers_that_are_killed_lose_no_line_and_repeat_at_most_a_chunk(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "log.jsonl", (3 + KILLS) * MAX_LINES + 17)
+    log = write_log(tmp_path / "log.jsonl", 4 * (2 + KILLS) * CHUNK_LINES + 17)
     ended, killed = Event(), list[int]()
     killer = Thread(target=kill_now_and_then, args=(tmp_path, KILLS, ended, killed))
     killer.start()
@@ -98,12 +97,12 @@ def test_workers_that_are_killed_lose_no_line_and_repeat_at_most_a_chunk(tmp_pat
     assert published(tmp_path / "out") == here(log, tmp_path / "here")
     times = Counter(asked(tmp_path / "asked"))
     repeated = sum(times.values()) - len(times)
-    assert repeated <= len(killed) * 2 * MAX_LINES  # a line is two messages
+    assert repeated <= len(killed) * 2 * CHUNK_LINES  # a line is two messages
     print(f"{len(killed)} workers killed, {len(times)} judged, {repeated} judged again")
 
 
 def test_a_stopped_run_goes_on_and_a_changed_input_is_refused(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "log.jsonl", 3 * MAX_LINES)
+    log = write_log(tmp_path / "log.jsonl", 3 * CHUNK_LINES)
     stopping, out = asyncio.Event(), tmp_path / "out"
     bench = on_cluster(partial(recording, tmp_path))
     stops = Watch(on_published=lambda *_: stopping.set())

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from benchmarks.bench_screening import make_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from screened import CHUNK_LINES, asked, line, published, screen, write_log
@@ -22,10 +23,12 @@ from scripted_judge import ScriptedJudge
 from shared_data import shared_file
 
 from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
+from guard_service.screening.asker import SLICE_ITEMS
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.subject import Item
 
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
+LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
 TESTS = Path(__file__).parent.parent
 
 
@@ -64,15 +67,21 @@ def test_two_thousand_lines_are_all_accounted_for(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_moment_costs_at_most_a_chunk_and_changes_nothing(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "log.jsonl", 12 * CHUNK_LINES + 17)
-    screen([log], tmp_path / "undisturbed")
+    log, out, record = tmp_path / "log.jsonl", tmp_path / "out", tmp_path / "asked"
+    if LINES:
+        make_log(shared_file("data/chatlog_sample.jsonl"), log, LINES)
+    else:
+        write_log(log, 12 * CHUNK_LINES + 17)
+    undisturbed = ScriptedJudge()
+    screen([log], tmp_path / "undisturbed", undisturbed)
     draw, num_kills = random.Random(KILLS), 0
+    slices_between = len(undisturbed.asked) // SLICE_ITEMS // KILLS
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     while True:
         # Once there were enough, it may end.
-        milliseconds = draw.uniform(0, 600) if num_kills < KILLS else 60_000
-        command = [sys.executable, str(TESTS / "screened.py"), str(log), str(tmp_path / "out")]
-        command += [str(tmp_path / "asked"), str(milliseconds)]
+        slices = draw.randrange(2 * slices_between) if num_kills < KILLS else len(undisturbed.asked)
+        command = [sys.executable, str(TESTS / "screened.py"), str(log), str(out), str(record)]
+        command += [str(slices), str(draw.uniform(0, 30))]
         ended = subprocess.run(
             command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=120
         )
@@ -80,8 +89,9 @@ def test_a_kill_at_any_moment_costs_at_most_a_chunk_and_changes_nothing(tmp_path
             break
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
         num_kills += 1
-    assert published(tmp_path / "out") == published(tmp_path / "undisturbed")
-    times = Counter(asked(tmp_path / "asked"))
+    assert num_kills
+    assert published(out) == published(tmp_path / "undisturbed")
+    times = Counter(asked(record))
     repeated = sum(times.values()) - len(times)
     assert repeated <= num_kills * 2 * CHUNK_LINES  # a line is two messages
     print(f"{num_kills} kills, {len(times)} judged, {repeated} judged again")
