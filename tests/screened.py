@@ -11,7 +11,8 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -106,6 +107,18 @@ class Recording(ScriptedJudge):
         await asyncio.sleep(0.005)
         os.write(self._file, b"".join(item.digest for item in items))
         return await super().judge(items)
+
+
+@asynccontextmanager
+async def recording_worker(folder: Path) -> AsyncIterator[Bench]:
+    """In a worker: notes on disk what it has answered, and which process it is."""
+    (folder / f"worker-{os.getpid()}").touch()
+    yield Bench(Recording(folder / "asked"), JUDGED, TERMS.list_above)
+
+
+@asynccontextmanager
+async def worker_of_another_model() -> AsyncIterator[Bench]:
+    yield Bench(ScriptedJudge(), replace(JUDGED, model_digest="other"), TERMS.list_above)
 
 
 def asked(path: Path) -> list[bytes]:

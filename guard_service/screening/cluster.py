@@ -12,8 +12,9 @@ import logging
 import os
 import pickle
 import threading
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,8 +24,8 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
-from guard_service.screening.asker import Asker
+from guard_service.errors import GuardError, ScreeningRefused, ScreeningStopped, Unavailable
+from guard_service.screening.asker import Answers, Asker
 from guard_service.screening.chunk import MAX_LINES, LineReader, RawChunk, cut
 from guard_service.screening.engines import Engines
 from guard_service.screening.finished import Finished, finish, judged_by
@@ -35,6 +36,7 @@ from guard_service.screening.row import Judged
 from guard_service.screening.run import Bench, Watch, unpublished
 from guard_service.screening.seen import Seen
 from guard_service.screening.source import STDIN, Source
+from guard_service.screening.subject import Item
 
 T = TypeVar("T")
 
@@ -94,16 +96,19 @@ class ClusterScreening:
         for done in self.output.published.done:
             self.watch.on_published(0, done)
         try:
-            for finished in self._finished(chunks):
-                done = self.output.publish(finished)
-                self.watch.on_judged(finished.num_rows)
-                self.watch.on_published(finished.num_bytes, done)
-                if self.stopping.is_set():
-                    raise ScreeningStopped
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            with closing(self._finished(chunks)) as coming:
+                for finished in coming:
+                    if isinstance(finished, GuardError):
+                        raise finished
+                    done = self.output.publish(finished)
+                    self.watch.on_judged(finished.num_rows)
+                    self.watch.on_published(finished.num_bytes, done)
+                    if self.stopping.is_set():
+                        raise ScreeningStopped
+        except ray.exceptions.RayError as error:
+            raise Unavailable(f"the cluster failed ({type(error).__name__})") from error
 
-    def _finished(self, chunks: "_Chunks") -> Iterator[Finished]:
+    def _finished(self, chunks: "_Chunks") -> Generator[Finished | GuardError, None, None]:
         """In the order of the input."""
         _set_up()
         engines = self.cluster.engines
@@ -142,8 +147,15 @@ class _Chunks(Datasource):  # type: ignore[misc]  # Ray has no types here
         return [ReadTask(self._read, BlockMetadata(None, None, None, None))]
 
     def _read(self) -> Iterator[pa.Table]:
-        for raw in unpublished(cut(self._sources, self._max_lines), self._published):
+        for raw in self._raws():
             yield pa.table({"chunk": pa.array([pickle.dumps(raw)], pa.large_binary())})
+
+    def _raws(self) -> Iterator[RawChunk | GuardError]:
+        """Errors of ours travel as values: Ray would wrap them, each kind in another way."""
+        try:
+            yield from unpublished(cut(self._sources, self._max_lines), self._published)
+        except GuardError as error:
+            yield error
 
 
 class _Worker:
@@ -154,15 +166,25 @@ class _Worker:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._opened = AsyncExitStack()
-        self._asker = self._wait(self._start(open_bench, _SharedSeen(seen)))
+        self._started = self._run(self._start(open_bench, _SharedSeen(seen)))
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
         (chunk,) = batch["chunk"]
         return {"finished": [pickle.dumps(self._finish(pickle.loads(chunk)))]}
 
-    def _finish(self, raw: RawChunk) -> Finished:
+    def _finish(self, raw: RawChunk | GuardError) -> Finished | GuardError:
+        if isinstance(raw, GuardError):
+            return raw
         chunk = self._reader.read_chunk(raw)
-        return finish(chunk, self._wait(self._asker.ask(chunk.items)), self._terms)
+        try:
+            answers = self._run(self._ask(chunk.items)).result()
+        except GuardError as error:
+            return error
+        return finish(chunk, answers, self._terms)
+
+    async def _ask(self, items: Sequence[Item]) -> Answers:
+        asker = await asyncio.wrap_future(self._started)
+        return await asker.ask(items)
 
     async def _start(self, open_bench: OpenBench, seen: "_SharedSeen") -> Asker:
         bench = await self._opened.enter_async_context(open_bench())
@@ -170,8 +192,8 @@ class _Worker:
             raise ScreeningRefused("a worker has another model or another policy than we have")
         return Asker(bench.judge, seen, asyncio.Event(), lambda _: None)
 
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def _run(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,33 @@
 """Screenings by two workers of a Ray cluster on this machine, against the run of one process."""
 
 import asyncio
+import gc
 import os
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from unittest import mock
 
 import pytest
-from screened import CHUNK_LINES, TERMS, Recording, asked, published, screen, write_log
-from scripted_judge import JUDGED, ScriptedJudge
+from screened import (
+    CHUNK_LINES,
+    TERMS,
+    asked,
+    published,
+    recording_worker,
+    screen,
+    worker_of_another_model,
+    write_log,
+)
+from scripted_judge import JUDGED
 
 from guard_service.errors import ScreeningRefused, ScreeningStopped
 from guard_service.screening.engines import Engines
-from guard_service.screening.run import Bench, Watch
+from guard_service.screening.run import Watch
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
 from guard_service.screening.cluster import Cluster, OpenBench  # noqa: E402
@@ -41,19 +49,8 @@ def two_cores() -> Iterator[None]:
         ray.shutdown()
 
 
-@asynccontextmanager
-async def recording(folder: Path) -> AsyncIterator[Bench]:
-    """In a worker: notes on disk what it has answered, and which process it is."""
-    (folder / f"worker-{os.getpid()}").touch()
-    yield Bench(Recording(folder / "asked"), JUDGED, TERMS.list_above)
-
-
-@asynccontextmanager
-async def another_model() -> AsyncIterator[Bench]:
-    yield Bench(ScriptedJudge(), replace(JUDGED, model_digest="other"), TERMS.list_above)
-
-
 def on_cluster(open_bench: OpenBench) -> Cluster:
+    gc.collect()  # or the workers of the run before keep their cores
     return Cluster(open_bench, Engines(2, num_cpus=1, num_gpus=0), JUDGED, TERMS.list_above)
 
 
@@ -63,10 +60,22 @@ def here(log: Path, out: Path, format: str = "jsonl") -> dict[str, str]:
     return published(out)
 
 
+def stop_after_a_chunk(log: Path, out: Path, bench: Cluster | None) -> None:
+    stopping = asyncio.Event()
+    watch = Watch(on_published=lambda *_: stopping.set())
+    with pytest.raises(ScreeningStopped):
+        screen([log], out, bench=bench, watch=watch, stopping=stopping)
+
+
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 def test_two_workers_publish_what_one_process_publishes(tmp_path: Path, format: str) -> None:
     log = write_log(tmp_path / "log.jsonl", 4 * CHUNK_LINES + 17)
-    screen([log], tmp_path / "out", bench=on_cluster(partial(recording, tmp_path)), format=format)
+    screen(
+        [log],
+        tmp_path / "out",
+        bench=on_cluster(partial(recording_worker, tmp_path)),
+        format=format,
+    )
     assert len(list(tmp_path.glob("worker-*"))) == 2
     assert published(tmp_path / "out") == here(log, tmp_path / "here", format)
     assert not (tmp_path / "out/_screening/seen").exists()
@@ -89,7 +98,7 @@ def test_workers_that_are_killed_lose_no_line_and_repeat_at_most_a_chunk(tmp_pat
     killer = Thread(target=kill_now_and_then, args=(tmp_path, KILLS, ended, killed))
     killer.start()
     try:
-        screen([log], tmp_path / "out", bench=on_cluster(partial(recording, tmp_path)))
+        screen([log], tmp_path / "out", bench=on_cluster(partial(recording_worker, tmp_path)))
     finally:
         ended.set()
         killer.join()
@@ -101,27 +110,28 @@ def test_workers_that_are_killed_lose_no_line_and_repeat_at_most_a_chunk(tmp_pat
     print(f"{len(killed)} workers killed, {len(times)} judged, {repeated} judged again")
 
 
-def test_a_stopped_run_goes_on_and_a_changed_input_is_refused(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "log.jsonl", 3 * CHUNK_LINES)
-    stopping, out = asyncio.Event(), tmp_path / "out"
-    bench = on_cluster(partial(recording, tmp_path))
-    stops = Watch(on_published=lambda *_: stopping.set())
-    with pytest.raises(ScreeningStopped):
-        screen([log], out, bench=bench, watch=stops, stopping=stopping)
-    assert [path.name for path in out.glob("part-*")] == ["part-000000.jsonl"]
-    before, written = published(out), log.read_bytes()
-    log.write_bytes(written.replace(b"question 6", b"Question 6"))
-    with pytest.raises(ScreeningRefused, match="differs between"):
-        screen([log], out, bench=bench)
-    assert published(out) == before
-    log.write_bytes(written)
-    screen([log], out, bench=bench)
+def test_a_run_begun_here_goes_on_there_and_a_changed_input_is_refused(tmp_path: Path) -> None:
+    log, out, worker = tmp_path / "log.jsonl", tmp_path / "out", partial(recording_worker, tmp_path)
+    write_log(log, 4 * CHUNK_LINES)
+    stop_after_a_chunk(log, out, None)
+    screen([log], out, bench=on_cluster(worker))
     assert published(out) == here(log, tmp_path / "here")
+    log.write_bytes(log.read_bytes().replace(b"question 6", b"Question 6"))
+    with pytest.raises(ScreeningRefused, match="differs between"):
+        screen([log], out, bench=on_cluster(worker))
 
 
 def test_a_worker_with_another_model_and_a_pipe_are_refused(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.jsonl", 10)
     with pytest.raises(ScreeningRefused, match="another model"):
-        screen([log], tmp_path / "out", bench=on_cluster(another_model))
+        screen([log], tmp_path / "out", bench=on_cluster(worker_of_another_model))
     with pytest.raises(ScreeningRefused, match="pipe"):
-        screen(["-"], tmp_path / "piped", bench=on_cluster(another_model))
+        screen(["-"], tmp_path / "piped", bench=on_cluster(worker_of_another_model))
+
+
+def test_a_run_stopped_there_goes_on_here(tmp_path: Path) -> None:
+    """The last one: Ray is slow to let go of workers that were busy."""
+    log, out = write_log(tmp_path / "log.jsonl", 4 * CHUNK_LINES), tmp_path / "out"
+    stop_after_a_chunk(log, out, on_cluster(partial(recording_worker, tmp_path)))
+    assert [path.name for path in out.glob("part-*")] == ["part-000000.jsonl"]
+    assert here(log, out) == here(log, tmp_path / "here")
