@@ -68,7 +68,7 @@ def connected(address: str, engines: Engines) -> Iterator[Engines]:
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, ValueError) as error:
+    except Exception as error:  # Ray raises all sorts, bare ones too
         raise Unavailable(f"--ray {address}: no cluster ({type(error).__name__})") from None
     try:
         has_gpus = bool(ray.cluster_resources().get("GPU"))
@@ -225,7 +225,8 @@ def _num_fitting(engines: Engines) -> int:
     """Into the cluster as it is now."""
     has = ray.cluster_resources()
     asked = {"CPU": engines.num_cpus, "GPU": engines.num_gpus}
-    return max(1, min(int(has.get(name, 0) / num) for name, num in asked.items() if num))
+    fitting = [int(has.get(name, 0) / num) for name, num in asked.items() if num]
+    return max(1, min(fitting, default=1))
 
 
 def _set_up() -> None:
