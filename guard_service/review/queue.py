@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
 from guard_service.errors import ClaimLost, NotResolved
+from guard_service.review.audit import Act, note
 from guard_service.review.claim import (
     EVERYTHING,
     USUAL,
@@ -141,11 +142,14 @@ class ReviewQueue:
         resolved = items.lane.in_([Lane.CLOSED.value, Lane.GOLDEN.value])
         statement = update_of(reviewer, item_id).where(resolved)
         statement = statement.values(lane=Lane.GOLDEN.value, token=items.token + 1)
+        marked = statement.returning(items.tenant)
 
         def work(connection: Connection) -> None:
-            if connection.execute(statement).rowcount == 0:
+            tenant = connection.execute(marked).scalar()
+            if tenant is None:
                 check_known(connection, reviewer, item_id)
                 raise NotResolved
+            note(connection, Act.MARKED_GOLDEN, item_id, tenant, reviewer.name)
 
         await self._store.database.run(work)
 

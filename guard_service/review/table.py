@@ -219,6 +219,30 @@ review_feed = Table(  # one row
     Column("purged", BigInteger, nullable=False),  # the last position deleted
 )
 
+# Who did what. The database refuses to change or delete an entry; position and hash are its link in
+# the chain, set once.
+review_audit = Table(
+    "review_audit",
+    metadata,
+    Column("sequence", _number, primary_key=True, autoincrement=True),
+    Column("position", BigInteger, unique=True),
+    Column("hash", String(64)),
+    Column("act", String(16), nullable=False),
+    Column("item_id", String(32), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("actor", AnyText, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("details", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+_unlinked = review_audit.c.position.is_(None)
+Index(
+    "review_audit_unlinked",
+    review_audit.c.sequence,
+    postgresql_where=_unlinked,
+    sqlite_where=_unlinked,
+)
+
 review_sinks = Table(
     "review_sinks",
     metadata,
