@@ -68,8 +68,9 @@ def list_entries(
 
     async def tell(database: Database) -> None:
         position = after
-        page = partial(entries_after, limit=_PAGE)
-        while entries := await database.read(lambda c: page(c, position)):
+        while entries := await database.read(
+            partial(entries_after, position=position, limit=_PAGE)
+        ):
             for entry in entries:
                 typer.echo(json.dumps(asdict(entry)))
             position += len(entries)

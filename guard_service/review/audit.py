@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from guard_service.review.chain import START, Entry, Head, link
-from guard_service.review.table import now_ms, review_audit, review_feed
+from guard_service.review.dialect import now_ms
+from guard_service.review.table import review_audit, review_feed
 
 audit = review_audit.c
 

@@ -27,13 +27,14 @@ from guard_service.review.claim import (
     Route,
     Shares,
 )
+from guard_service.review.dialect import now_ms
 from guard_service.review.item import Lane
 from guard_service.review.look import Look, check_known, keep_look, reopen, take_back, update_of
 from guard_service.review.once import Call, once
 from guard_service.review.row import item_from_row, utc_from_ms
 from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import now_ms, of_tenant, review_items
+from guard_service.review.table import of_tenant, review_items
 
 items = review_items.c
 

@@ -13,6 +13,7 @@ from guard_service.review.audit import Act, note
 from guard_service.review.cipher import Sealed, Sealer
 from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
+from guard_service.review.dialect import clock_ms
 from guard_service.review.event import EventKind
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
 from guard_service.review.outbox import record
@@ -24,7 +25,6 @@ from guard_service.review.row import (
     row_from_item,
 )
 from guard_service.review.table import (
-    clock_ms,
     of_tenant,
     review_items,
     review_reads,
