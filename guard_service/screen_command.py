@@ -21,6 +21,7 @@ from guard_service.config import Settings, read_settings
 from guard_service.conversation import Limits
 from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
 from guard_service.screening.chunk import LineReader, cut
+from guard_service.screening.culprit import CulpritFinder
 from guard_service.screening.judge import Judge, LocalJudge, NoReview
 from guard_service.screening.manifest import Terms
 from guard_service.screening.mapping import read_mapping
@@ -84,7 +85,7 @@ def screen(
     devices: Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")] = None,
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.")] = None,
     patience_s: Annotated[
-        float, typer.Option(min=0, help="How long to wait for a server that is away.")
+        float, typer.Option(min=0, help="How long to wait for a server or an engine that is away.")
     ] = 600.0,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
@@ -101,7 +102,7 @@ def screen(
         default_policy=policy,
         database_url="sqlite://",
     )
-    opened = _there(server, policy or "", patience_s) if server else _here(settings)
+    opened = _there(server, policy or "", patience_s) if server else _here(settings, patience_s)
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
@@ -125,7 +126,7 @@ async def _screen(plan: Plan, opened: AbstractAsyncContextManager[Bench]) -> Tal
 
 
 @asynccontextmanager
-async def _here(settings: Settings) -> AsyncIterator[Bench]:
+async def _here(settings: Settings, patience_s: float) -> AsyncIterator[Bench]:
     """The path in this process, with an engine of its own."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
@@ -139,7 +140,8 @@ async def _here(settings: Settings) -> AsyncIterator[Bench]:
             tuple(category.code for category in policy.categories),
         )
         pipeline = replace(guard.pipeline, feed=NoReview())
-        judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        judge = CulpritFinder(local, patience_s)
         yield Bench(judge, judged, policy.list_above)
 
 

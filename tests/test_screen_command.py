@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,26 @@ def test_rows_are_the_same_whether_judged_here_or_by_a_server(tmp_path: Path) ->
     lines = {row["line"] for row in local}
     lines |= {json.loads(line)["line"] for line in rejects[0].read_text().splitlines()}
     assert lines == set(range(1, len(EXAMPLE.read_bytes().splitlines()) + 1))
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    texts = [json.dumps({"text": f"What is {n} times {n}?"}) for n in range(600)]
+    (tmp_path / "log.jsonl").write_text("\n".join(texts))
+    command = [sys.executable, "-m", "guard_service", "screen", "log.jsonl", "out"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        while not (tmp_path / "out/_screening/seen/data.mdb").exists():
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=120)
+    assert running.returncode == 130, told
+    assert told.splitlines()[-1] == (
+        "guard: Stopped before the end; nothing is lost, and the same command goes on from here."
+    )
+    assert not list((tmp_path / "out").glob("part-*"))
+    again = guard("screen", "log.jsonl", "out", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert [row["line"] for row in rows(tmp_path / "out")] == list(range(1, 601))
 
 
 def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
