@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from guard_service import screen_command
 from guard_service.cli import commands
-from guard_service.screen_command import Bench
 from guard_service.screening.asker import SLICE_ITEMS
+from guard_service.screening.judge import Bench
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.subject import Item
 
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     async def scripted(*_: object) -> AsyncIterator[Bench]:
         yield Bench(judge, JUDGED, 0.5)
 
-    monkeypatch.setattr(screen_command, "_here", scripted)
+    monkeypatch.setattr(screen_command, "judging_here", scripted)
     log, out = tmp_path / "log.jsonl", tmp_path / "out"
     log.write_text("".join(json.dumps({"text": f"question {n}"}) + "\n" for n in range(1000)))
     stopped = CliRunner().invoke(commands, ["screen", str(log), str(out)])

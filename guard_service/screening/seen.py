@@ -8,6 +8,7 @@ After a power cut it could be wrong, so it is begun anew wherever the machine ha
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Self
 
 import lmdb
 import psutil
@@ -23,7 +24,10 @@ class Seen:
         # Without sync it is whole for as long as the system lives.
         self._store = lmdb.open(str(folder), map_size=_MAX_BYTES, sync=False, lock=False)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._store.close()
 
     def find(self, digests: Collection[bytes]) -> dict[bytes, Judgement]:

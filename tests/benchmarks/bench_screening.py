@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scripted_judge import JUDGED, ScriptedJudge
 
-from guard_service.screening.chunk import LineReader, RawChunk, cut
+from guard_service.screening.chunk import LineReader, cut
 from guard_service.screening.manifest import Done, Terms
 from guard_service.screening.output import Output
 from guard_service.screening.run import Screening, Watch
@@ -69,7 +69,7 @@ def screen(log: Path, folder: Path) -> None:
     num_rows, memory = 0, []
     started, started_cpu = time.perf_counter(), time.process_time()
 
-    def published(_: RawChunk, done: Done) -> None:
+    def published(_: int, done: Done) -> None:
         nonlocal num_rows
         num_rows += done.num_rows
         memory.append(anonymous_mb())
