@@ -44,7 +44,7 @@ def review_items(out: Console, items: Sequence[Any]) -> None:
     for heading in ("created (UTC)", "reason", "action", "judged", "score", "categories"):
         table.add_column(heading, no_wrap=True)
     table.add_column("labels", no_wrap=True)
-    table.add_column("request", no_wrap=True, overflow="ellipsis")
+    table.add_column("request", no_wrap=True, overflow="ellipsis", max_width=12)
     for item in items:
         table.add_row(
             f"{item.created_at:%m-%d %H:%M:%S}",

@@ -1,8 +1,8 @@
 """The service at work, in one minute: `make demo`.
 
 Starts a server on the embedded model, asks it before and after a generation, screens a piece of a
-chat log over one stream, and lists what reached the review queue. Only public parts are used: the
-`guard` command and the client.
+chat log there, and lists what reached the review queue. Only public parts are used: the `guard`
+command and the client.
 """
 
 import json
@@ -15,22 +15,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from guard_service import show
-from guard_service.client import (
-    BatchItem,
-    GuardClient,
-    Message,
-    Moderation,
-    ModerationRequest,
-    Role,
-    ToolCall,
-)
-from guard_service.screening.chatlog import Logged, read_chatlog
+from guard_service.client import GuardClient, Moderation
 
 HERE = Path(__file__).parent
 out = Console(width=110)
@@ -47,7 +39,7 @@ def main() -> None:
         info = client.server_info()
         out.print(f"{info.model} on {info.device} answers at {target}\n", style="bold")
         check_conversations(client, started)
-        screen_chatlog(client)
+        screen_chatlog(target, Path(folder))
         list_review(client)
 
 
@@ -74,8 +66,7 @@ def check_conversations(client: GuardClient, started: float) -> None:
     table = Table(title="Before and after a generation", title_justify="left", expand=True)
     for heading in ("", "conversation", "before", "after"):
         table.add_column(heading, no_wrap=heading in ("before", "after"))
-    for line in (HERE / "conversations.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_lines(HERE / "conversations.jsonl"):
         messages = [{"role": "user", "content": row["user"]}]
         before = client.moderate(messages, labels={"conversation": row["id"]})
         if not table.rows:
@@ -89,35 +80,22 @@ def check_conversations(client: GuardClient, started: float) -> None:
     out.print(table)
 
 
-def screen_chatlog(client: GuardClient) -> None:
-    """Judge the last user turn and every response of each line over one stream."""
-    entries = list(read_chatlog((HERE / "chatlog.jsonl").read_text(encoding="utf-8").splitlines()))
-    logged = [entry for entry in entries if isinstance(entry, Logged)]
-    started = time.monotonic()
-    items = list(client.moderate_batch(request(entry) for entry in logged))
+def screen_chatlog(target: str, folder: Path) -> None:
+    """Judge the last user turn and every response of each line, on the server that runs."""
+    verdicts, started = folder / "verdicts.jsonl", time.monotonic()
+    command = [sys.executable, "-m", "guard_service", "screen", HERE / "chatlog.jsonl", verdicts]
+    subprocess.run([*command, "--server", target], check=True, stderr=subprocess.DEVNULL)
     seconds = time.monotonic() - started
-    out.print(f"\nScreened chatlog.jsonl: {len(items)} messages in {seconds:.1f} s", style="bold")
-    out.print(f"  {dict(Counter(verdict_of(item) for item in items))}")
-    for entry in entries:
-        if not isinstance(entry, Logged):
-            out.print(f"  not judged: line {entry.line} {entry.place.value}: {entry.reason}")
+    rows = [row for part in sorted(verdicts.glob("part-*")) for row in read_lines(part)]
+    out.print(f"\nScreened chatlog.jsonl: {len(rows)} messages in {seconds:.1f} s", style="bold")
+    out.print(f"  {dict(Counter(row['action'] for row in rows))}")
+    for gap in read_lines(verdicts / "_screening" / "rejects.jsonl"):
+        out.print(f"  not judged: line {gap['line']}: {gap['reason']}")
     out.print()
 
 
-def request(entry: Logged) -> ModerationRequest:
-    messages = [
-        Message(
-            Role(message.role.value),
-            message.content,
-            tuple(ToolCall(call.name, call.arguments_json) for call in message.tool_calls),
-        )
-        for message in entry.conversation.messages
-    ]
-    return ModerationRequest(messages, labels={"log": entry.id, "place": entry.place.value})
-
-
-def verdict_of(item: BatchItem) -> str:
-    return item.moderation.action.value if item.moderation else type(item.error).__name__
+def read_lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def list_review(client: GuardClient) -> None:
