@@ -95,7 +95,7 @@ async def test_sqlite_writes_through_to_the_disk_without_a_write_ahead_log(
 
     connection = store.database.engine.raw_connection()
     try:
-        assert (pragma("journal_mode"), pragma("synchronous")) == ("delete", 2)  # FULL
+        assert (pragma("journal_mode"), pragma("synchronous")) == ("truncate", 2)  # FULL
     finally:
         connection.close()
 
