@@ -28,6 +28,7 @@ from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
+from guard_service.replay_command import replay
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
 from guard_service.screen_command import screen
@@ -42,6 +43,7 @@ EXIT_BLOCK = 3
 commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+review_commands.command()(replay)
 for _group in (review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)
