@@ -101,6 +101,9 @@ def ids_left(path: Path) -> set[str] | None:
                 return set()
             ids = left.execute("SELECT id FROM review_items ORDER BY id").fetchall()
             is_whole = all(left.execute(told).fetchall() == ids for told in _TOLD)
+            left.execute("ATTACH ? AS k", [str(path.with_name("guard-keys.db"))])
+            keys = left.execute("SELECT item_id FROM k.review_text_keys").fetchall()
+            is_whole = is_whole and set(ids) <= set(keys)
         except sqlite3.DatabaseError:
             return None
     return {item_id for (item_id,) in ids} if is_whole else None
