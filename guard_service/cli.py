@@ -17,6 +17,7 @@ from guard_service.access.command import keys_commands
 from guard_service.access.exposure import PRIVATE
 from guard_service.audit_command import audit_commands
 from guard_service.benchmark.command import bench
+from guard_service.calibrate_command import calibrate_policy
 from guard_service.client import AsyncGuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.client.environment import shown
@@ -44,6 +45,7 @@ commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 review_commands.command()(replay)
+review_commands.command("calibrate")(calibrate_policy)
 for _group in (review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)
