@@ -1,8 +1,9 @@
 """Erases the texts whose time is over, and all that is known of one subject."""
 
 import json
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from guard_service.review.audit import Act, note
 from guard_service.review.dialect import clock_ms
@@ -28,7 +29,12 @@ def erase_expired(connection: Connection, texts: Texts) -> int:
     answered = review_requests.c.answered_ms < now_ms - _ANSWERS_KEPT_MS
     connection.execute(delete(review_requests).where(answered))
     is_over = select(review_texts.c.item_id).where(review_texts.c.expires_ms <= now_ms)
-    return len(_erase(connection, texts, items.id.in_(is_over), why="retention"))
+    over = connection.execute(is_over.limit(MAX_ERASED)).scalars().all()
+    erased = texts.erase(connection, over)
+    whose = select(items.id, items.tenant).where(items.id.in_(erased))
+    for item_id, tenant in connection.execute(whose).all():
+        note(connection, Act.ERASED, item_id, tenant, why="retention")
+    return len(erased)
 
 
 def erase_subject(
@@ -40,28 +46,21 @@ def erase_subject(
     said of it, without a text, its hash, a label, a note or the subject.
     """
     is_theirs = (items.tenant == tenant) & (items.subject == subject)
-    erased = _erase(connection, texts, is_theirs, actor=actor, why="subject")
-    theirs = update(review_items).where(items.id.in_(erased))
-    connection.execute(theirs.values(subject="", labels="{}", conversation_digest=items.id))
+    some = select(items.id).where(is_theirs).limit(MAX_ERASED)
+    theirs = update(review_items).where(is_theirs, items.id.in_(some)).returning(items.id)
+    nobodys = {"subject": "", "labels": "{}", "conversation_digest": items.id}
+    erased = connection.execute(theirs.values(nobodys)).scalars().all()
+    texts.erase(connection, erased)
     looks = update(review_resolutions).where(review_resolutions.c.item_id.in_(erased))
     connection.execute(looks.values(note=""))
     _forget_in_events(connection, erased)
-    if len(erased) < MAX_ERASED:  # the last ones
-        note(connection, Act.ERASED, "", tenant, actor, why="subject")
+    # The last batch also tells of the erasure itself, which is of no item.
+    for item_id in erased if len(erased) == MAX_ERASED else [*erased, ""]:
+        note(connection, Act.ERASED, item_id, tenant, actor, why="subject")
     return len(erased)
 
 
-def _erase(
-    connection: Connection, texts: Texts, which: ColumnElement[bool], *, why: str, actor: str = ""
-) -> list[str]:
-    found = connection.execute(select(items.id, items.tenant).where(which).limit(MAX_ERASED)).all()
-    texts.erase(connection, [item_id for item_id, _ in found])
-    for item_id, tenant in found:
-        note(connection, Act.ERASED, item_id, tenant, actor, why=why)
-    return [item_id for item_id, _ in found]
-
-
-def _forget_in_events(connection: Connection, item_ids: list[str]) -> None:
+def _forget_in_events(connection: Connection, item_ids: Sequence[str]) -> None:
     """Those that are still kept: what was published already, consumers have."""
     added = events.item_id.in_(item_ids) & (events.kind == EventKind.ADDED.value)
     told = connection.execute(select(events.sequence, events.data).where(added)).all()

@@ -41,10 +41,14 @@ class Texts:
         key = SealedKey(row.key_id) if row.key_id != _OWN else self.keyring.find(item.id)
         return self.sealer.open(Sealed(row.sealed, key), item.tenant, item.id) if key else None
 
-    def erase(self, connection: Connection, item_ids: Sequence[str]) -> None:
-        """The keys are gone for good by now, whatever becomes of the transaction."""
+    def erase(self, connection: Connection, item_ids: Sequence[str]) -> Sequence[str]:
+        """Those that nobody else erased meanwhile.
+
+        The keys are gone for good when this returns, whatever becomes of the transaction.
+        """
         self.keyring.destroy(item_ids, clock_ms(connection))
-        connection.execute(delete(review_texts).where(texts.item_id.in_(item_ids)))
+        gone = delete(review_texts).where(texts.item_id.in_(item_ids)).returning(texts.item_id)
+        return connection.execute(gone).scalars().all()
 
 
 def has_text(connection: Connection, item_id: str) -> bool:
