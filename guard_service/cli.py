@@ -29,6 +29,7 @@ from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
+from guard_service.exchange_command import export_items, import_answers
 from guard_service.replay_command import replay
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
@@ -46,6 +47,8 @@ commands = typer.Typer(
 )
 review_commands.command()(replay)
 review_commands.command("calibrate")(calibrate_policy)
+review_commands.command("export")(export_items)
+review_commands.command("import")(import_answers)
 for _group in (review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)

@@ -189,5 +189,5 @@ def _review_items(settings: Settings, server: str | None, limit: int) -> list[An
 
 
 async def _with_store(settings: Settings, work: Callable[[ReviewStore], Awaitable[T]]) -> T:
-    async with open_store(settings.database_url, settings.review_keys_url) as store:
+    async with open_store(settings.database_url, keys_url=settings.review_keys_url) as store:
         return await work(store)

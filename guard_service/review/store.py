@@ -136,9 +136,11 @@ class ReviewStore:
 
 
 @asynccontextmanager
-async def open_store(url: str, keys_url: str = "") -> AsyncIterator[ReviewStore]:
+async def open_store(
+    url: str, sealer: Sealer | None = None, keys_url: str = ""
+) -> AsyncIterator[ReviewStore]:
     """The store, for as long as a command lives."""
-    store = ReviewStore(url, keys_url=keys_url)
+    store = ReviewStore(url, sealer, keys_url)
     await store.start()
     try:
         yield store
