@@ -15,6 +15,7 @@ from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.errors import ScreeningRefused, StartupRefused, Unavailable
 from guard_service.policy import Policy
+from guard_service.screening.culprit import CulpritFinder
 from guard_service.screening.engines import Engines
 from guard_service.screening.judge import LocalJudge, NoReview
 from guard_service.screening.remote import Expected, RemoteJudge
@@ -30,19 +31,20 @@ Opened = AbstractAsyncContextManager["Bench | Cluster"]
 
 
 @asynccontextmanager
-async def judging_here(settings: Settings) -> AsyncIterator[Bench]:
+async def judging_here(settings: Settings, patience_s: float = 600.0) -> AsyncIterator[Bench]:
     """The path in this process, with an engine of its own."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
         policy = guard.pipeline.policies[settings.default_policy]
         pipeline = replace(guard.pipeline, feed=NoReview())
-        judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        judge = CulpritFinder(local, patience_s)
         yield Bench(judge, await _judged(guard, policy), policy.list_above)
 
 
 @asynccontextmanager
 async def judging_on_cluster(
-    settings: Settings, address: str, engines: Engines
+    settings: Settings, address: str, engines: Engines, patience_s: float = 600.0
 ) -> AsyncIterator["Cluster"]:
     """Engines in the workers of a Ray cluster; here the model's files are only looked at."""
     try:
@@ -53,7 +55,7 @@ async def judging_on_cluster(
         policy = guard.pipeline.policies[settings.default_policy]
         judged = await _judged(guard, policy)
     with connected(address, engines) as found:
-        open_bench = partial(judging_here, found.settings(settings))
+        open_bench = partial(judging_here, found.settings(settings), patience_s)
         yield Cluster(open_bench, found, judged, policy.list_above)
 
 

@@ -81,7 +81,7 @@ def screen(
     devices: Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")] = None,
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.")] = None,
     patience_s: Annotated[
-        float, typer.Option(min=0, help="How long to wait for a server that is away.")
+        float, typer.Option(min=0, help="How long to wait for a server or an engine that is away.")
     ] = 600.0,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
@@ -105,9 +105,9 @@ def screen(
         opened = judging_there(server, policy or "", patience_s)
     elif ray:
         each = Engines(engines, cpus_per_engine, gpus_per_engine)
-        opened = judging_on_cluster(settings, ray, each)
+        opened = judging_on_cluster(settings, ray, each, patience_s)
     else:
-        opened = judging_here(settings)
+        opened = judging_here(settings, patience_s)
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:

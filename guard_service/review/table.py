@@ -1,15 +1,11 @@
 """The tables, for SQLite and PostgreSQL alike. `migrations/` makes them; a test compares."""
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     ColumnElement,
-    Connection,
     DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -19,49 +15,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
-
-class AnyText(TypeDecorator[str]):
-    """Text of callers: PostgreSQL stores no NUL, so that is escaped."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return value and value.replace("%", "%25").replace("\x00", "%00")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        return value and value.replace("%00", "\x00").replace("%25", "%")
-
-
-class now_ms(FunctionElement[int]):
-    """The database's clock in milliseconds: all leases of all servers are measured by it."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(now_ms, "postgresql")
-def _now_postgresql(*_: Any, **__: Any) -> str:
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-
-
-@compiles(now_ms, "sqlite")
-def _now_sqlite(*_: Any, **__: Any) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-
-
-def clock_ms(connection: Connection) -> int:
-    return int(connection.execute(now_ms().select()).scalar_one())
-
+from guard_service.review.dialect import AnyText
 
 _IS_HELD = text("holder <> ''")
+_IS_KNOWN = text("subject <> ''")
 
 metadata = MetaData()
 
@@ -85,12 +46,14 @@ review_items = Table(
     Column("judged_message", Integer),
     Column("labels", Text, nullable=False),
     Column("tenant", String(64), nullable=False),
+    Column("subject", AnyText, nullable=False, server_default=""),  # of the label; until erased
     # Where it waits, and for whom.
     Column("lane", String(8), nullable=False, server_default="ranked"),
     Column("level", Integer, nullable=False, server_default="8"),
     Column("category", String(8), nullable=False, server_default=""),
     Column("language", AnyText, nullable=False, server_default=""),
     Column("opened_ms", BigInteger, nullable=False, server_default="0"),
+    Column("inclusion", Float),  # how probable it was that people see it; NULL: not known
     # Who has it. The token grows with each claim and fences who had it before.
     Column("holder", AnyText, nullable=False, server_default=""),
     Column("token", BigInteger, nullable=False, server_default="0"),
@@ -105,6 +68,13 @@ review_items = Table(
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
     Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
+    Index(
+        "review_items_of_subject",
+        "tenant",
+        "subject",
+        postgresql_where=_IS_KNOWN,
+        sqlite_where=_IS_KNOWN,
+    ),
     Index("review_items_opened", "opened_ms"),
     Index("review_items_of_text", "tenant", "conversation_digest"),
     Index("review_items_of_category", "tenant", "category", "lane", "opened_ms"),
@@ -138,6 +108,26 @@ review_texts = Table(
     Column("key_id", String(16), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("expires_ms", BigInteger, nullable=False, index=True),
+)
+
+# The deciding part of every policy that an item was decided by, by its digest.
+review_policies = Table(
+    "review_policies",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("content", Text, nullable=False),
+)
+
+# What the model read of an item, so that it can be decided again.
+review_evidence = Table(
+    "review_evidence",
+    metadata,
+    Column("item_id", ForeignKey("review_items.id"), primary_key=True),
+    Column("policy_digest", ForeignKey("review_policies.digest"), nullable=False),
+    Column("model_digest", String(64), nullable=False),
+    Column("prompt_digest", String(64), nullable=False),
+    Column("signs", Text, nullable=False),
+    Column("readings", Text, nullable=False),
 )
 
 # Each time that a text left the store for a person's eyes.
@@ -217,6 +207,30 @@ review_feed = Table(  # one row
     Column("id", Integer, primary_key=True),
     Column("head", BigInteger, nullable=False),  # the last position given
     Column("purged", BigInteger, nullable=False),  # the last position deleted
+)
+
+# Who did what. The database refuses to change or delete an entry; position and hash are its link in
+# the chain, set once.
+review_audit = Table(
+    "review_audit",
+    metadata,
+    Column("sequence", _number, primary_key=True, autoincrement=True),
+    Column("position", BigInteger, unique=True),
+    Column("hash", String(64)),
+    Column("act", String(16), nullable=False),
+    Column("item_id", String(32), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("actor", AnyText, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("details", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+_unlinked = review_audit.c.position.is_(None)
+Index(
+    "review_audit_unlinked",
+    review_audit.c.sequence,
+    postgresql_where=_unlinked,
+    sqlite_where=_unlinked,
 )
 
 review_sinks = Table(

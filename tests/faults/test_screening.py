@@ -1,73 +1,72 @@
-"""A screening through a server that is killed and started again meanwhile."""
+"""A whole screening over engine processes that die of some conversations."""
 
-import asyncio
-import os
-import random
-import signal
-from collections import Counter
-from dataclasses import replace
+import json
 from pathlib import Path
-from threading import Event, Thread
-from unittest import mock
 
-from benchmarks.bench_screening import make_log
-from faults.replica import Replica
-from screened import CHUNK_LINES, NOBODY, READER, TERMS, asked, published, write_log
-from shared_data import shared_file
+import pytest
+from conversations import policy
+from faults.test_engine import Stand
+from faults.worker import DEATHS, FIRST_MARK
+from screened import READER, TERMS
+from scripted_judge import CODES
 
-from guard_service.judging import judging_there
+from guard_service.conversation import Conversation, Limits
+from guard_service.engine import supervisor
+from guard_service.engine.window import Coverage
+from guard_service.pipeline import Pipeline
+from guard_service.policy import Policy
+from guard_service.prompt import Prefix, Prompt
+from guard_service.screening import culprit
+from guard_service.screening.culprit import CulpritFinder
+from guard_service.screening.judge import LocalJudge, NoReview
 from guard_service.screening.output import Output
+from guard_service.screening.run import Screening
 from guard_service.screening.source import find_sources
 
-KILLS = int(os.environ.get("GUARD_TEST_SERVER_KILLS", "2"))
-LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
+NUM_LINES = 300
+DEADLY = {50 * (number + 1): fault for number, fault in enumerate(DEATHS[::2])}  # by line
 
 
-def screen(log: Path, out: Path, address: str) -> dict[str, str]:
-    """What is published of the log as the server judges it."""
+class MarkingTokenizer:
+    """One id for each character; "deadly N" has the mark of fault N."""
 
-    async def run() -> None:
-        async with judging_there(address, "", patience_s=120.0) as bench:
-            sources = find_sources([str(log)])
-            terms = replace(TERMS, codes=bench.judged.codes)
-            with Output(out, terms) as output:
-                screening = bench.screening(READER, output, NOBODY, asyncio.Event())
-                await screening.run(sources, CHUNK_LINES)
-
-    asyncio.run(run())
-    return published(out)
+    def prompts(self, conversation: Conversation, _: Policy) -> tuple[tuple[Prompt, ...], Coverage]:
+        text = conversation.judged.content
+        ids = tuple(map(ord, text))
+        if text.startswith("deadly "):
+            ids += (FIRST_MARK + int(text[7:]),)
+        prompt = Prompt(Prefix((1, 2), CODES), ids)
+        return (prompt,), Coverage(len(text), len(text), 1)
 
 
-def kill_now_and_then(server: Replica, ended: Event, killed: list[int]) -> None:
-    draw = random.Random(KILLS)
-    while len(killed) < KILLS and not ended.wait(draw.uniform(0, 2)):
-        killed.append(server.end(signal.SIGKILL))
-        server.start()
+def write_log(path: Path) -> Path:
+    texts = [f"line {number}" for number in range(1, NUM_LINES + 1)]
+    for line, fault in DEADLY.items():
+        texts[line - 1] = f"deadly {DEATHS.index(fault)}"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
 
 
-def test_a_server_that_is_killed_meanwhile_changes_nothing(tmp_path: Path) -> None:
-    log, record = tmp_path / "log.jsonl", tmp_path / "read"
-    if LINES:
-        make_log(shared_file("data/chatlog_sample.jsonl"), log, LINES)
-    else:
-        write_log(log, 8 * CHUNK_LINES + 17)
-    with mock.patch.dict(os.environ, GUARD_TEST_READ=str(record)):
-        server = Replica(tmp_path)
-        server.start()
-        try:
-            undisturbed = screen(log, tmp_path / "undisturbed", server.address)
-            num_once = len(asked(record))
-            ended, killed = Event(), list[int]()
-            killer = Thread(target=kill_now_and_then, args=(server, ended, killed))
-            killer.start()
-            disturbed = screen(log, tmp_path / "out", server.address)
-            ended.set()
-            killer.join()
-        finally:
-            server.end(signal.SIGKILL)
-    assert killed == [-signal.SIGKILL] * len(killed) != []
-    assert disturbed == undisturbed
-    times = Counter(asked(record)[num_once:])
-    repeated = sum(times.values()) - len(times)
-    assert 0 <= repeated <= len(killed) * 2 * CHUNK_LINES  # a line is two messages
-    print(f"{len(killed)} server kills, {num_once} read, {repeated} read again")
+async def test_a_conversation_that_kills_engines_is_a_reject_and_all_others_are_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_MIN_BACKOFF_S", 0.001)
+    monkeypatch.setattr(supervisor, "_MAX_BACKOFF_S", 0.01)
+    monkeypatch.setattr(culprit, "_POLL_S", 0.01)
+    log, stand, policies = write_log(tmp_path / "log.jsonl"), Stand(), {"test": policy()}
+    await stand.pool.start()
+    stand.batcher.start()
+    pipeline = Pipeline(
+        MarkingTokenizer(), stand.batcher, NoReview(), policies, "test", Limits(), "scripted", 0.5
+    )
+    judge = CulpritFinder(LocalJudge(pipeline, "test", num_workers=8), patience_s=60)
+    with Output(tmp_path / "out", TERMS) as output:
+        await Screening(READER, judge, output).run(find_sources([str(log)]))
+    await stand.batcher.stop()
+    await stand.pool.stop()
+    rejects = (tmp_path / "out/_screening/rejects.jsonl").read_bytes().splitlines()
+    told = {entry["line"]: entry["reason"] for entry in map(json.loads, rejects)}
+    assert told == dict.fromkeys(DEADLY, "the engine died over it")
+    rows = (tmp_path / "out/part-000000.jsonl").read_bytes().splitlines()
+    lines = [json.loads(row)["line"] for row in rows]
+    assert lines == [number for number in range(1, NUM_LINES + 1) if number not in DEADLY]
