@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from guard_service import show
-from guard_service.config import read_settings
+from guard_service.config import Settings, read_settings
 from guard_service.errors import ReviewItemUnknown
 from guard_service.policy import Policy, read_policy
 from guard_service.review.evidence import Wanted
@@ -48,8 +48,8 @@ def replay(
     the items with another action now, one JSON object a line.
     """
     asked = read_policy(policy) if policy else None
-    url = read_settings(database_url=database_url).database_url
-    tally = asyncio.run(_decide_again(url, asked, item))
+    settings = read_settings(database_url=database_url)
+    tally = asyncio.run(_decide_again(settings, asked, item))
     if item and not tally.num_items:
         raise ReviewItemUnknown
     for each in tally.told:
@@ -65,23 +65,24 @@ def shadow(
 ) -> None:
     """What the shadow of guard serve would have done differently, one JSON object a line."""
     digest = read_policy(policy).digest if policy else ""
-    url = read_settings(database_url=database_url).database_url
+    settings = read_settings(database_url=database_url)
     counts: Counter[tuple[str, str]] = Counter()
-    for flip in asyncio.run(_flips(url, digest)):
+    for flip in asyncio.run(_flips(settings, digest)):
         counts[flip["category"], flip["after"]] += 1
         typer.echo(json.dumps(flip))
     for (category, action), num in counts.most_common():
         say.print(f"{num} to {action}: {category}")
 
 
-async def _flips(url: str, digest: str) -> list[Mapping[str, Any]]:
-    async with open_store(url) as store:
+async def _flips(settings: Settings, digest: str) -> list[Mapping[str, Any]]:
+    async with open_store(settings.database_url, keys_url=settings.review_keys_url) as store:
         return await store.database.read(lambda c: list(read_flips(c, digest)))
 
 
-async def _decide_again(url: str, asked: Policy | None, item_id: str) -> Tally:
+async def _decide_again(settings: Settings, asked: Policy | None, item_id: str) -> Tally:
     tally, wanted = Tally(), Wanted(item_id, policy=asked.id if asked and not item_id else "")
-    async with open_store(url) as store:
+    url, keys_url = settings.database_url, settings.review_keys_url
+    async with open_store(url, keys_url=keys_url) as store:
         async for decided in every_decided(store.database, wanted):
             tally.num_items += 1
             again = decide_again(decided, asked)

@@ -144,6 +144,7 @@ DROP TABLE review_evidence; DROP TABLE review_policies;
 DROP TABLE review_texts; DROP TABLE review_resolutions; DROP TABLE review_requests;
 DROP TABLE review_items; DROP TABLE alembic_version; DROP TABLE review_events;
 DROP TABLE review_feed; DROP TABLE review_sinks; DROP TABLE review_audit;
+DROP TABLE review_text_keys;
 DROP TABLE review_reads; DROP TABLE review_sessions; DROP TABLE review_accounts;
 ALTER TABLE before RENAME TO review_items;
 """
