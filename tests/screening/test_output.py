@@ -77,7 +77,7 @@ def test_a_chunk_that_was_published_must_still_be_the_same(tmp_path: Path) -> No
         published = output.published
         assert published.has(chunk(1).raw)
         assert not published.has(chunk(2).raw)
-        with pytest.raises(ScreeningRefused, match="differs between .*:1 and .*:2"):
+        with pytest.raises(ScreeningRefused, match="differs between"):
             published.has(chunk(1, "another question").raw)
         published.check_whole(2)
         with pytest.raises(ScreeningRefused, match="has become shorter"):
