@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 from guard_service import screen_command
 from guard_service.cli import commands
 from guard_service.screening.asker import SLICE_ITEMS
-from guard_service.screening.judge import Bench
 from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.run import Bench
 from guard_service.screening.subject import Item
 from guard_service.stop import _end_at_once
 
