@@ -27,6 +27,7 @@ from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
+from guard_service.report_command import screen_report
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
 from guard_service.screen_command import screen
@@ -46,6 +47,7 @@ for _group in (review_commands, keys_commands, console_commands):
 commands.command()(bench)
 commands.command()(screen)
 commands.command()(rescreen)
+commands.command()(screen_report)
 commands.command()(top)
 commands.command("eval")(evaluate_files)
 

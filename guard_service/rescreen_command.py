@@ -89,7 +89,12 @@ def replay(folder: Path, policy: Policy, flips_to: Path | None, to: Path | None)
 
 def _terms(terms: Terms, policy: Policy) -> Terms:
     return replace(
-        terms, policy=policy.id, policy_version=policy.version, policy_digest=policy.digest
+        terms,
+        policy=policy.id,
+        policy_version=policy.version,
+        policy_digest=policy.digest,
+        threshold=policy.threshold,
+        thresholds=tuple(policy.rules[code].threshold for code in terms.codes),
     )
 
 

@@ -1,7 +1,6 @@
 """`guard screen`: files of conversations in, a folder of judged rows out."""
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,10 +22,11 @@ from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
 from guard_service.screening.chunk import LineReader, cut
 from guard_service.screening.judge import Judge, LocalJudge, NoReview
 from guard_service.screening.manifest import Terms
-from guard_service.screening.mapping import read_mapping
+from guard_service.screening.mapping import mapping_digest, read_mapping
 from guard_service.screening.output import Output, format_of
 from guard_service.screening.progress import Tally, shown
 from guard_service.screening.remote import Expected, RemoteJudge
+from guard_service.screening.report import write_report
 from guard_service.screening.row import Judged
 from guard_service.screening.run import Screening, Watch
 from guard_service.screening.shape import find_shape
@@ -61,6 +61,8 @@ class Bench:
     judge: Judge
     judged: Judged
     list_above: float
+    threshold: float
+    thresholds: tuple[float | None, ...]  # as the codes of `judged`
 
 
 def screen(
@@ -90,9 +92,8 @@ def screen(
 ) -> None:
     """Judge every line of the inputs, once. The same command goes on where it was stopped."""
     sources, shape = find_sources(inputs), read_mapping(mapping) if mapping else None
-    digest = hashlib.sha256(mapping.read_bytes()).hexdigest() if mapping else ""
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
-    plan = Plan(sources, folder, reader, digest, rerun)
+    plan = Plan(sources, folder, reader, mapping_digest(mapping), rerun)
     _show_shapes(plan)
     settings = read_settings(
         model=model,
@@ -107,6 +108,7 @@ def screen(
     except ScreeningStopped as stopped:
         out.print(f"guard: {stopped}", style="yellow")
         raise typer.Exit(EXIT_STOPPED) from None
+    write_report(plan.folder)
     _show_result(plan, tally)
 
 
@@ -140,7 +142,8 @@ async def _here(settings: Settings) -> AsyncIterator[Bench]:
         )
         pipeline = replace(guard.pipeline, feed=NoReview())
         judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
-        yield Bench(judge, judged, policy.list_above)
+        thresholds = tuple(policy.rules[code].threshold for code in judged.codes)
+        yield Bench(judge, judged, policy.list_above, policy.threshold, thresholds)
 
 
 @asynccontextmanager
@@ -160,7 +163,8 @@ async def _there(server: str, policy_id: str, patience_s: float) -> AsyncIterato
         limits = Limits(info.limits.max_messages, info.limits.max_conversation_bytes)
         expected = Expected(policy.id, policy.version, info.model)
         judge = RemoteJudge(client, expected, limits, patience_s)
-        yield Bench(judge, judged, min(0.5, policy.threshold))
+        thresholds = tuple(category.threshold for category in policy.categories)
+        yield Bench(judge, judged, min(0.5, policy.threshold), policy.threshold, thresholds)
 
 
 async def _info(client: AsyncGuardClient) -> ServerInfo:
@@ -193,6 +197,8 @@ def _terms(plan: Plan, bench: Bench) -> Terms:
         model=judged.model,
         model_digest=judged.model_digest,
         format=format_of(plan.folder),
+        threshold=bench.threshold,
+        thresholds=bench.thresholds,
     )
 
 
@@ -229,3 +235,4 @@ def _show_result(plan: Plan, tally: Tally) -> None:
         f"({tally.unsafe_share:.2%}), {tally.num_gaps} not judged"
     )
     out.print(f"rows in {plan.folder}; what was not judged, and why: _screening/rejects.jsonl")
+    out.print(f"report: {plan.folder / '_screening' / 'report.html'}", markup=False)

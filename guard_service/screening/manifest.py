@@ -14,6 +14,8 @@ import orjson
 
 from guard_service.errors import ScreeningRefused
 
+_TOLD = ("threshold", "thresholds")  # follow from the policy's digest
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -31,6 +33,8 @@ class Terms:
     model_digest: str
     format: str
     version: int = 1  # of the rows and of this file
+    threshold: float = 0.5
+    thresholds: tuple[float | None, ...] = ()  # as the codes; None: follows the base decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ def _lock(file: IO[bytes], path: Path) -> None:
 
 def _check_terms(path: Path, before: dict[str, object], terms: Terms) -> None:
     now = orjson.loads(orjson.dumps(terms))
-    changed = [each.name for each in fields(Terms) if before.get(each.name) != now[each.name]]
+    deciding = [each.name for each in fields(Terms) if each.name not in _TOLD]
+    changed = [name for name in deciding if before.get(name) != now[name]]
     if changed:
         raise ScreeningRefused(
             f"{path}: was begun with another {', '.join(changed)}; "

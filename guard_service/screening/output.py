@@ -8,9 +8,10 @@ OUT/_screening/seen/                 what was judged, while the run goes on
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import orjson
 import pyarrow as pa
@@ -104,16 +105,22 @@ class Output:
 
 def write_part(folder: Path, number: int, table: pa.Table, kind: str) -> None:
     """A part by rename, whole and on disk."""
-    path = folder / f"part-{number:06}.{kind}"
-    unfinished = path.with_name(f".{path.name}")
-    with unfinished.open("wb") as file:
+    with replacing(folder / f"part-{number:06}.{kind}") as file:
         if kind == JSONL:
             file.writelines(_json_lines(table))
         else:
             pq.write_table(table, file, compression="zstd")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """What is written inside is the file once it is whole and on disk."""
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:
+        yield file
         _sync(file)
     os.replace(unfinished, path)
-    _sync_folder(folder)
+    _sync_folder(path.parent)
 
 
 def _changed(folder: Path, how: str) -> ScreeningRefused:

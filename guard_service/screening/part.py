@@ -1,5 +1,6 @@
 """A published part: read, compared with what another policy says of it, and written anew."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,19 @@ def read_manifest(folder: Path) -> tuple[Terms, list[Done]]:
     return Terms(**told), [Done(**each) for each in done]
 
 
-def read_part(folder: Path, number: int, terms: Terms) -> pa.Table:
+def read_part(
+    folder: Path, number: int, terms: Terms, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """All columns, or these."""
     path = folder / f"part-{number:06}.{terms.format}"
     if terms.format == "parquet":
-        return pq.ParquetFile(path).read()
+        return pq.ParquetFile(path).read(columns)
     rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     for row in rows:
         row["digest"] = bytes.fromhex(row["digest"])
         row["time"] = row["time"] and datetime.fromisoformat(row["time"])
-    return pa.Table.from_pylist(rows, schema=row_schema(terms.codes))
+    table = pa.Table.from_pylist(rows, schema=row_schema(terms.codes))
+    return table.select(columns) if columns else table
 
 
 def flips(table: pa.Table, before: Flags, after: Redecided) -> pa.Table:
