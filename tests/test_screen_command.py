@@ -47,6 +47,9 @@ def test_rows_are_the_same_whether_judged_here_or_by_a_server(tmp_path: Path) ->
     lines = {row["line"] for row in local}
     lines |= {json.loads(line)["line"] for line in rejects[0].read_text().splitlines()}
     assert lines == set(range(1, len(EXAMPLE.read_bytes().splitlines()) + 1))
+    summary = json.loads((tmp_path / "here.parquet/_screening/summary.json").read_text())
+    assert summary["total"]["num_rows"] == len(local)
+    assert (tmp_path / "there.parquet/_screening/report.html").is_file()
 
 
 def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
