@@ -15,6 +15,7 @@ from guard_service import app as service
 from guard_service import show
 from guard_service.access.command import keys_commands
 from guard_service.access.exposure import PRIVATE
+from guard_service.audit_command import audit_commands
 from guard_service.benchmark.command import bench
 from guard_service.client import AsyncGuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
@@ -42,7 +43,7 @@ EXIT_BLOCK = 3
 commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
-for _group in (review_commands, keys_commands, console_commands):
+for _group in (review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)
 commands.command()(screen)

@@ -13,6 +13,7 @@ GuardError
 ├── ReviewItemState         the item is not where it would have to be
 │   ├── NotResolved
 │   └── NotAppealable
+├── AuditBroken             the audit log is not what was written
 ├── Overloaded              try again later
 ├── QuotaExceeded           try again when the quota allows it
 ├── Unavailable             we cannot do it now
@@ -102,6 +103,17 @@ class NotResolved(ReviewItemState):
 
 class NotAppealable(ReviewItemState):
     """The review item is not resolved, or was appealed before."""
+
+
+@dataclass(eq=False)
+class AuditBroken(GuardError):
+    """The audit log is not what was written; names the first entry that is not."""
+
+    position: int
+    problem: str
+
+    def __post_init__(self) -> None:
+        super().__init__(f"the audit log is broken: entry {self.position} {self.problem}")
 
 
 class Overloaded(GuardError):

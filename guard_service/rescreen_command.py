@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from guard_service.errors import ScreeningRefused
 from guard_service.policy import Policy, read_policy
 from guard_service.screening.manifest import Done, Terms
 from guard_service.screening.output import write_part
-from guard_service.screening.part import flips, read_manifest, read_part, rewritten
+from guard_service.screening.part import DECIDED, PLACE, flips, read_manifest, read_parts, rewritten
 from guard_service.screening.replay import Flags, Redecided, check_answerable, named, redecide
 
 out = Console(soft_wrap=True)
@@ -70,8 +71,7 @@ def replay(folder: Path, policy: Policy, flips_to: Path | None, to: Path | None)
     change, rewritten_as = Change(), []
     with ExitStack() as stack:
         file = stack.enter_context(flips_to.open("wb")) if flips_to else None
-        for each in done:
-            table = read_part(folder, each.number, terms)
+        for each, table in read_parts(folder, done, terms, _columns(flips_to, to)):
             after = redecide(table, policy)
             blocked = pc.equal(table["action"].cast(pa.string()), "block").to_numpy()
             change.add(table, blocked, after, terms)
@@ -85,6 +85,13 @@ def replay(folder: Path, policy: Policy, flips_to: Path | None, to: Path | None)
     if to:
         _write_own(folder, to, _terms(terms, policy), rewritten_as)
     return change
+
+
+def _columns(flips_to: Path | None, to: Path | None) -> Sequence[str] | None:
+    """What of a part is read; None for all of it."""
+    if to:
+        return None
+    return (*DECIDED, *PLACE) if flips_to else DECIDED
 
 
 def _terms(terms: Terms, policy: Policy) -> Terms:

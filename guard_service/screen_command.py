@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -13,21 +13,16 @@ import orjson
 import typer
 from rich.console import Console
 
-from guard_service.app import open_guard
-from guard_service.client import AsyncGuardClient, Policy, ServerInfo
-from guard_service.client.environment import shown as shown_to_server
-from guard_service.config import Settings, read_settings
-from guard_service.conversation import Limits
-from guard_service.errors import ScreeningRefused, ScreeningStopped, Unavailable
+from guard_service.config import read_settings
+from guard_service.errors import ScreeningStopped
+from guard_service.judging import judging_here, judging_there
 from guard_service.screening.chunk import LineReader, cut
-from guard_service.screening.judge import Judge, LocalJudge, NoReview
+from guard_service.screening.judge import Bench
 from guard_service.screening.manifest import Terms
 from guard_service.screening.mapping import mapping_digest, read_mapping
 from guard_service.screening.output import Output, format_of
 from guard_service.screening.progress import Tally, shown
-from guard_service.screening.remote import Expected, RemoteJudge
 from guard_service.screening.report import write_report
-from guard_service.screening.row import Judged
 from guard_service.screening.run import Screening, Watch
 from guard_service.screening.shape import find_shape
 from guard_service.screening.source import STDIN, Reader, Source, find_sources
@@ -38,7 +33,6 @@ EXIT_STOPPED = 130
 
 _DEFAULT_SUBJECTS = (Subject.LAST_USER, Subject.REPLY)
 _SHOWN_LINES, _SHOWN_FILES = 100, 20
-_DIGEST_POLLS = 240
 
 out = Console(soft_wrap=True, stderr=True)
 
@@ -52,17 +46,6 @@ class Plan:
     reader: LineReader
     mapping_digest: str
     rerun: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A judge, and the terms on which it judges."""
-
-    judge: Judge
-    judged: Judged
-    list_above: float
-    threshold: float
-    thresholds: tuple[float | None, ...]  # as the codes of `judged`
 
 
 def screen(
@@ -102,7 +85,7 @@ def screen(
         default_policy=policy,
         database_url="sqlite://",
     )
-    opened = _there(server, policy or "", patience_s) if server else _here(settings)
+    opened = judging_there(server, policy or "", patience_s) if server else judging_here(settings)
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
@@ -124,63 +107,6 @@ async def _screen(plan: Plan, opened: AbstractAsyncContextManager[Bench]) -> Tal
             await screening.run(cut(plan.sources))
             output.finish()
             return progress.tally
-
-
-@asynccontextmanager
-async def _here(settings: Settings) -> AsyncIterator[Bench]:
-    """The path in this process, with an engine of its own."""
-    async with open_guard(settings) as guard:
-        await guard.engine.start()
-        policy = guard.pipeline.policies[settings.default_policy]
-        judged = Judged(
-            policy.id,
-            policy.version,
-            policy.digest,
-            guard.pipeline.model,
-            await guard.digest,
-            tuple(category.code for category in policy.categories),
-        )
-        pipeline = replace(guard.pipeline, feed=NoReview())
-        judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
-        thresholds = tuple(policy.rules[code].threshold for code in judged.codes)
-        yield Bench(judge, judged, policy.list_above, policy.threshold, thresholds)
-
-
-@asynccontextmanager
-async def _there(server: str, policy_id: str, patience_s: float) -> AsyncIterator[Bench]:
-    """A running server, asked as any client asks it."""
-    async with AsyncGuardClient(server, timeout=60, **shown_to_server()) as client:
-        await client.wait_until_ready(patience_s)
-        info, policy = await _info(client), await _policy(client, policy_id)
-        judged = Judged(
-            policy.id,
-            policy.version,
-            policy.digest,
-            info.model,
-            info.model_digest,
-            tuple(category.code for category in policy.categories),
-        )
-        limits = Limits(info.limits.max_messages, info.limits.max_conversation_bytes)
-        expected = Expected(policy.id, policy.version, info.model)
-        judge = RemoteJudge(client, expected, limits, patience_s)
-        thresholds = tuple(category.threshold for category in policy.categories)
-        yield Bench(judge, judged, min(0.5, policy.threshold), policy.threshold, thresholds)
-
-
-async def _info(client: AsyncGuardClient) -> ServerInfo:
-    """What the server is, once it has read its model's files."""
-    for _ in range(_DIGEST_POLLS):
-        if (info := await client.server_info()).model_digest:
-            return info
-        await asyncio.sleep(0.5)
-    raise Unavailable("the server does not say which model it has")
-
-
-async def _policy(client: AsyncGuardClient, policy_id: str) -> Policy:
-    for policy in await client.list_policies():
-        if policy.id == policy_id or (not policy_id and policy.is_default):
-            return policy
-    raise ScreeningRefused(f"policy: the server has no policy {policy_id}")
 
 
 def _terms(plan: Plan, bench: Bench) -> Terms:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, case, delete, insert, select, update
 
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.review.database import Database
-from guard_service.review.table import clock_ms, review_accounts, review_sessions
+from guard_service.review.dialect import clock_ms
+from guard_service.review.table import review_accounts, review_sessions
 
 accounts, sessions = review_accounts.c, review_sessions.c
 

@@ -1,7 +1,8 @@
 """Opens the database and runs transactions on its threads; what returned is on disk.
 
-SQLite is used by one thread through one connection, with a rollback journal and synchronous=FULL:
-before 3.51.3 a write-ahead log could be corrupted by two connections.
+SQLite is used by one thread through one connection, with synchronous=FULL and a rollback journal:
+before 3.51.3 a write-ahead log could be corrupted by two connections. The journal is truncated, not
+deleted: FULL does not wait for a deletion, and after a power cut it would undo what was committed.
 """
 
 import asyncio
@@ -123,7 +124,7 @@ def _create(url: URL) -> Engine:
 
 def _harden(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions late, or never
-    pragmas = "journal_mode=DELETE", "synchronous=FULL", "busy_timeout=5000", "secure_delete=ON"
+    pragmas = "journal_mode=TRUNCATE", "synchronous=FULL", "busy_timeout=5000", "secure_delete=ON"
     for pragma in (*pragmas, "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, func, select
 
 from guard_service.review.claim import Held
 from guard_service.review.database import Database
+from guard_service.review.dialect import clock_ms
 from guard_service.review.item import Outcome
 from guard_service.review.row import utc_from_ms
-from guard_service.review.table import clock_ms, review_items, review_reads, review_resolutions
+from guard_service.review.table import review_items, review_reads, review_resolutions
 
 items, looks, reads = review_items.c, review_resolutions.c, review_reads.c
 

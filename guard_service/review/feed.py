@@ -1,5 +1,7 @@
 """The feed that readers follow: places what was written, wakes who waits, forgets the oldest.
 
+Entries of the audit log are linked by the same turns, since those too go by what is committed.
+
 Polls, since every server of a database writes to the same feed: one small query each 0.25 s, for
 all readers of this server together.
 """
@@ -11,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from guard_service.errors import Overloaded, StoreUnavailable, Unavailable
-from guard_service.review import outbox
+from guard_service.review import audit, outbox
 from guard_service.review.database import Database
 from guard_service.review.event import Slice
 
@@ -89,6 +91,7 @@ class Feed:
         while True:
             try:
                 await self._advance()
+                await self._link()
                 await asyncio.sleep(self._poll_s)
             except StoreUnavailable:
                 log.warning("no event can be placed", extra={"action": "feed_stalled"})
@@ -105,12 +108,23 @@ class Feed:
                 self._head = head
                 self._has_moved.notify_all()
 
+    async def _link(self) -> None:
+        while await self.database.read(audit.has_unlinked):
+            if not await self.database.run(audit.link_entries):
+                break
+
     async def _purge(self) -> None:
         while True:
             with suppress(StoreUnavailable):  # whoever places says so
                 while await self.purge() == outbox.MAX_PURGED:
                     pass
+                await self._tell_head()
             await asyncio.sleep(_PURGE_EVERY_S)
+
+    async def _tell_head(self) -> None:
+        """Logs go elsewhere: against a head there a log that was cut off later is seen."""
+        head = str(await self.database.read(audit.head_of))
+        log.info("the audit log has come to", extra={"action": "audit_head", "head": head})
 
     async def purge(self) -> int:
         """Delete events that are old and published; how many, which is no more than MAX_PURGED."""

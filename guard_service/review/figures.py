@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Connection, Executable, and_, case, func, 
 
 from guard_service.review.claim import Route
 from guard_service.review.database import Database
+from guard_service.review.dialect import clock_ms
 from guard_service.review.item import Lane, Outcome
 from guard_service.review.selection import is_flagged
-from guard_service.review.table import clock_ms, of_tenant, review_items, review_resolutions
+from guard_service.review.table import of_tenant, review_items, review_resolutions
 
 items, looks = review_items.c, review_resolutions.c
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, RowMapping, Update, delete, insert, select, update
 
 from guard_service.errors import ClaimLost, NotAppealable, ReviewItemUnknown
+from guard_service.review.audit import Act, note
 from guard_service.review.claim import Answer, Held, Reviewer
 from guard_service.review.event import EventKind
 from guard_service.review.item import Lane
@@ -43,6 +44,8 @@ def keep_look(connection: Connection, look: Look, clock_ms: ColumnElement[int]) 
             looks_wanted=row["looks_wanted"],
         )
     )
+    said = {"look": row["num_looks"], "outcome": answer.outcome.value, "codes": answer.codes}
+    note(connection, Act.RESOLVED, row["id"], row["tenant"], look.reviewer, **said)
     settle(connection, row, answer)
 
 
@@ -74,6 +77,7 @@ def take_back(
     if tenant is None:
         raise ClaimLost
     connection.execute(delete(review_resolutions).where(*mine))
+    note(connection, Act.RETRACTED, held.item_id, tenant, reviewer.name, look=before["look"])
     if not is_golden:
         record(connection, EventKind.RETRACTED, held.item_id, tenant, {"look": before["look"]})
 
@@ -98,6 +102,7 @@ def reopen(
         check_known(connection, reviewer, item_id)
         raise NotAppealable
     record(connection, EventKind.APPEALED, item_id, tenant, {})
+    note(connection, Act.APPEALED, item_id, tenant, reviewer.name)
 
 
 def update_of(reviewer: Reviewer, item_id: str) -> Update:

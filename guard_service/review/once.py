@@ -10,7 +10,8 @@ from sqlalchemy import Connection, insert, select
 
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.review.claim import Reviewer
-from guard_service.review.table import clock_ms, review_requests
+from guard_service.review.dialect import clock_ms
+from guard_service.review.table import review_requests
 
 Work = Callable[[], dict[str, Any] | None]
 

@@ -22,9 +22,10 @@ from sqlalchemy import (
 )
 
 from guard_service.errors import CursorUnknown
+from guard_service.review.dialect import clock_ms, now_ms
 from guard_service.review.event import Event, EventKind, Slice
 from guard_service.review.row import utc_from_ms
-from guard_service.review.table import clock_ms, now_ms, review_events, review_feed, review_sinks
+from guard_service.review.table import review_events, review_feed, review_sinks
 
 events = review_events.c
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, insert, select, update
 
-from guard_service.review.table import now_ms, review_feed, review_sinks
+from guard_service.review.dialect import now_ms
+from guard_service.review.table import review_feed, review_sinks
 
 sinks = review_sinks.c
 

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, select, update
 
 from guard_service.errors import ClaimLost, NotResolved
+from guard_service.review.audit import Act, note
 from guard_service.review.claim import (
     EVERYTHING,
     USUAL,
@@ -26,13 +27,14 @@ from guard_service.review.claim import (
     Route,
     Shares,
 )
+from guard_service.review.dialect import now_ms
 from guard_service.review.item import Lane
 from guard_service.review.look import Look, check_known, keep_look, reopen, take_back, update_of
 from guard_service.review.once import Call, once
 from guard_service.review.row import item_from_row, utc_from_ms
 from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import now_ms, of_tenant, review_items
+from guard_service.review.table import of_tenant, review_items
 
 items = review_items.c
 
@@ -141,11 +143,14 @@ class ReviewQueue:
         resolved = items.lane.in_([Lane.CLOSED.value, Lane.GOLDEN.value])
         statement = update_of(reviewer, item_id).where(resolved)
         statement = statement.values(lane=Lane.GOLDEN.value, token=items.token + 1)
+        marked = statement.returning(items.tenant)
 
         def work(connection: Connection) -> None:
-            if connection.execute(statement).rowcount == 0:
+            tenant = connection.execute(marked).scalar()
+            if tenant is None:
                 check_known(connection, reviewer, item_id)
                 raise NotResolved
+            note(connection, Act.MARKED_GOLDEN, item_id, tenant, reviewer.name)
 
         await self._store.database.run(work)
 

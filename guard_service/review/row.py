@@ -89,6 +89,13 @@ def data_of_item(item: ReviewItem) -> dict[str, Any]:
     }
 
 
+def decision_of_item(item: ReviewItem) -> dict[str, Any]:
+    """What the audit log keeps for ever: nothing that the caller wrote, nor a hash of it."""
+    told = "reason", "action", "unsafe_score", "codes", "policy", "policy_version", "model"
+    row = row_from_item(item)
+    return {name: row[name] for name in told}
+
+
 def resolution_from_row(row: RowMapping) -> Resolution:
     return Resolution(
         row["look"],

@@ -9,20 +9,22 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from guard_service.conversation import Conversation
 from guard_service.errors import ReviewItemUnknown, StoreUnavailable
+from guard_service.review.audit import Act, note
 from guard_service.review.cipher import Sealed, Sealer
 from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
+from guard_service.review.dialect import clock_ms
 from guard_service.review.event import EventKind
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
 from guard_service.review.outbox import record
 from guard_service.review.row import (
     data_of_item,
+    decision_of_item,
     item_from_row,
     resolution_from_row,
     row_from_item,
 )
 from guard_service.review.table import (
-    clock_ms,
     of_tenant,
     review_items,
     review_reads,
@@ -82,6 +84,7 @@ class ReviewStore:
         if text is not None:
             read = {"item_id": item.id, "reviewer": reviewer.name, "read_ms": clock_ms(connection)}
             connection.execute(insert(review_reads).values(read))
+            note(connection, Act.READ, item.id, item.tenant, reviewer.name)
         return text
 
     def has_text(self, connection: Connection, item: ReviewItem) -> bool:
@@ -104,6 +107,7 @@ class ReviewStore:
         if item.conversation is not None and item.place.keep_text_s:
             self._keep_text(item, item.conversation, connection)
         record(connection, EventKind.ADDED, item.id, item.tenant, data_of_item(item))
+        note(connection, Act.DECIDED, item.id, item.tenant, **decision_of_item(item))
         return item.id
 
     def _keep_text(

@@ -1,15 +1,11 @@
 """The tables, for SQLite and PostgreSQL alike. `migrations/` makes them; a test compares."""
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     ColumnElement,
-    Connection,
     DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -19,47 +15,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
-
-class AnyText(TypeDecorator[str]):
-    """Text of callers: PostgreSQL stores no NUL, so that is escaped."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return value and value.replace("%", "%25").replace("\x00", "%00")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        return value and value.replace("%00", "\x00").replace("%25", "%")
-
-
-class now_ms(FunctionElement[int]):
-    """The database's clock in milliseconds: all leases of all servers are measured by it."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(now_ms, "postgresql")
-def _now_postgresql(*_: Any, **__: Any) -> str:
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
-
-
-@compiles(now_ms, "sqlite")
-def _now_sqlite(*_: Any, **__: Any) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-
-
-def clock_ms(connection: Connection) -> int:
-    return int(connection.execute(now_ms().select()).scalar_one())
-
+from guard_service.review.dialect import AnyText
 
 _IS_HELD = text("holder <> ''")
 
@@ -217,6 +177,30 @@ review_feed = Table(  # one row
     Column("id", Integer, primary_key=True),
     Column("head", BigInteger, nullable=False),  # the last position given
     Column("purged", BigInteger, nullable=False),  # the last position deleted
+)
+
+# Who did what. The database refuses to change or delete an entry; position and hash are its link in
+# the chain, set once.
+review_audit = Table(
+    "review_audit",
+    metadata,
+    Column("sequence", _number, primary_key=True, autoincrement=True),
+    Column("position", BigInteger, unique=True),
+    Column("hash", String(64)),
+    Column("act", String(16), nullable=False),
+    Column("item_id", String(32), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("actor", AnyText, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("details", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+_unlinked = review_audit.c.position.is_(None)
+Index(
+    "review_audit_unlinked",
+    review_audit.c.sequence,
+    postgresql_where=_unlinked,
+    sqlite_where=_unlinked,
 )
 
 review_sinks = Table(

@@ -15,11 +15,23 @@ from guard_service.pipeline import Check, Outcome, Pipeline
 from guard_service.policy import OnUnavailable
 from guard_service.review.item import ReviewItem
 from guard_service.screening.judgement import Judgement, Unjudged, window_scores
+from guard_service.screening.row import Judged
 from guard_service.screening.subject import Item
 
 
 class Judge(Protocol):
     async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A judge, and the terms on which it judges."""
+
+    judge: Judge
+    judged: Judged
+    list_above: float
+    threshold: float
+    thresholds: tuple[float | None, ...]  # as the codes of `judged`
 
 
 class NoReview:

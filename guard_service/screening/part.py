@@ -1,7 +1,10 @@
 """A published part: read, compared with what another policy says of it, and written anew."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,11 @@ from guard_service.screening.manifest import Done, Terms
 from guard_service.screening.replay import Flags, Numbers, Redecided
 from guard_service.screening.row import row_schema
 
+_NUM_READERS = 2
 _WINDOW = ("unsafe_score", "scores", "listed", "label_mass")
-_PLACE = ("file", "line", "message", "choice", "id")
+PLACE = ("file", "line", "message", "choice", "id")
+# What a decision is made of, and what it was before.
+DECIDED = ("action", "categories", *_WINDOW, "other_windows", "signs", "digest")
 
 
 def read_manifest(folder: Path) -> tuple[Terms, list[Done]]:
@@ -33,13 +39,27 @@ def read_manifest(folder: Path) -> tuple[Terms, list[Done]]:
     return Terms(**told), [Done(**each) for each in done]
 
 
+def read_parts(
+    folder: Path, done: Sequence[Done], terms: Terms, columns: Sequence[str] | None
+) -> Iterator[tuple[Done, pa.Table]]:
+    """Each part in order, the next ones read meanwhile; columns as of `read_part`."""
+    with ThreadPoolExecutor(_NUM_READERS) as reading:
+        reads = (reading.submit(read_part, folder, each.number, terms, columns) for each in done)
+        coming = deque(islice(reads, _NUM_READERS))
+        for each in done:
+            table = coming.popleft().result()
+            coming.extend(islice(reads, 1))
+            yield each, table
+
+
 def read_part(
     folder: Path, number: int, terms: Terms, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """All columns, or these."""
+    """One part; of Parquet these columns alone, of None all."""
     path = folder / f"part-{number:06}.{terms.format}"
     if terms.format == "parquet":
-        return pq.ParquetFile(path).read(columns)
+        # A part is too small for threads of its own.
+        return pq.ParquetFile(path).read(columns=columns, use_threads=False)
     rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     for row in rows:
         row["digest"] = bytes.fromhex(row["digest"])
@@ -61,7 +81,7 @@ def flips(table: pa.Table, before: Flags, after: Redecided) -> pa.Table:
         "unsafe_score": pa.array(after.unsafe_scores[numbers]),
         "scores": _scores(table.schema, after, numbers),
     }
-    return pa.table({name: chosen[name] for name in _PLACE} | now)
+    return pa.table({name: chosen[name] for name in PLACE} | now)
 
 
 def rewritten(table: pa.Table, after: Redecided, policy: Policy) -> pa.Table:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from guard_service.screening.chunk import RawChunk
 from guard_service.screening.manifest import Done
 
 
@@ -42,9 +41,9 @@ class Shown:
         self._started_s = time.monotonic()
         self.tally = Tally()
 
-    def on_published(self, raw: RawChunk, done: Done) -> None:
+    def on_published(self, num_bytes: int, done: Done) -> None:
         self.tally.add(done)
-        self._show(completed=raw.num_bytes)
+        self._show(completed=num_bytes)
 
     def on_judged(self, num_items: int) -> None:
         self.tally.num_asked += num_items

@@ -23,7 +23,7 @@ from guard_service.screening.counts import Counts, Ranking
 from guard_service.screening.example import Example
 from guard_service.screening.excerpt import Excerpt, find_excerpts
 from guard_service.screening.manifest import Terms
-from guard_service.screening.output import replacing
+from guard_service.screening.output import write_file
 from guard_service.screening.summary import NUM_BINS, CategorySummary, Summary, summarize
 from guard_service.taxonomy import TAXONOMY
 from guard_service.web.visible import pieces
@@ -61,10 +61,8 @@ def write_report(folder: Path, asked: Asked = Asked()) -> Summary:
     if asked.num_examples and asked.reader:
         excerpts = find_excerpts(summary.examples, summary.terms.inputs, asked.reader)
     own = folder / "_screening"
-    with replacing(own / "summary.json") as file:
-        file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-    with replacing(own / "report.html") as file:
-        file.write(render(summary, asked, excerpts).encode())
+    write_file(own / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    write_file(own / "report.html", render(summary, asked, excerpts).encode())
     return summary
 
 

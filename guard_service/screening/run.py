@@ -10,19 +10,27 @@ from dataclasses import dataclass, field
 from guard_service.errors import ScreeningStopped
 from guard_service.screening.asker import Answers, Asker
 from guard_service.screening.chunk import Chunk, LineReader, RawChunk
+from guard_service.screening.finished import finish
 from guard_service.screening.judge import Judge
 from guard_service.screening.manifest import Done
-from guard_service.screening.output import Output
+from guard_service.screening.output import Output, Published
+from guard_service.screening.seen import Seen
 
 _MAX_OPEN = 2  # chunks that are being judged
+
+OnPublished = Callable[[int, Done], None]  # told the bytes of input up to its end
+
+
+def _ignore(_: object, __: object = None) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Told how far the run is, for people to see."""
 
-    on_published: Callable[[RawChunk, Done], None] = lambda _, __: None
-    on_judged: Callable[[int], None] = lambda _: None
+    on_published: OnPublished = _ignore
+    on_judged: Callable[[int], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +43,10 @@ class Screening:
 
     async def run(self, raws: Iterable[RawChunk]) -> None:
         """Publish every chunk; ScreeningStopped if `stopping` was set before the last one."""
-        with _rare_collections():
-            await self._run(raws)
+        with _rare_collections(), Seen(self.output.seen_path) as seen:
+            await self._run(raws, Asker(self.judge, seen, self.stopping, self.watch.on_judged))
 
-    async def _run(self, raws: Iterable[RawChunk]) -> None:
-        asker = Asker(self.judge, self.output.seen, self.stopping, self.watch.on_judged)
+    async def _run(self, raws: Iterable[RawChunk], asker: Asker) -> None:
         asked: deque[tuple[Chunk, asyncio.Task[Answers]]] = deque()
         chunks = self._unpublished(raws)
         coming = _next(chunks)
@@ -55,22 +62,37 @@ class Screening:
             await asyncio.gather(coming, *(task for _, task in asked), return_exceptions=True)
 
     def _unpublished(self, raws: Iterable[RawChunk]) -> Iterator[Chunk]:
-        num_chunks = 0
+        coming = self._until_stopped(raws)
+        for raw in unpublished(coming, self.output.published, self.watch.on_published):
+            yield self.reader.read_chunk(raw)
+
+    def _until_stopped(self, raws: Iterable[RawChunk]) -> Iterator[RawChunk]:
         for raw in raws:
-            num_chunks += 1
             if self.stopping.is_set():
                 raise ScreeningStopped
-            if raw.number < len(self.output.done):
-                self.output.check_unchanged(raw)
-                self.watch.on_published(raw, self.output.done[raw.number])
-            else:
-                yield self.reader.read_chunk(raw)
-        self.output.check_whole(num_chunks)
+            yield raw
 
     async def _publish(self, chunk: Chunk, asked: "asyncio.Task[Answers]") -> None:
         answers = await asked
-        done = await asyncio.to_thread(self.output.publish, chunk, answers)
-        self.watch.on_published(chunk.raw, done)
+        done = await asyncio.to_thread(self._finish, chunk, answers)
+        self.watch.on_published(chunk.raw.num_bytes, done)
+
+    def _finish(self, chunk: Chunk, answers: Answers) -> Done:
+        return self.output.publish(finish(chunk, answers, self.output.terms))
+
+
+def unpublished(
+    raws: Iterable[RawChunk], published: Published, on_published: OnPublished = _ignore
+) -> Iterator[RawChunk]:
+    """What is still to be done; ScreeningRefused once the input turns out to have changed."""
+    num_chunks = 0
+    for raw in raws:
+        num_chunks += 1
+        if published.has(raw):
+            on_published(raw.num_bytes, published.done[raw.number])
+        else:
+            yield raw
+    published.check_whole(num_chunks)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ judged. Nothing of it is ever wrong after a kill: what is in it was judged, what
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Self
 
 import lmdb
 
@@ -19,7 +20,10 @@ class Seen:
         # Without sync: a power cut may lose the latest, or all of it, and then it is judged again.
         self._store = lmdb.open(str(folder), map_size=_MAX_BYTES, sync=False, lock=False)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._store.close()
 
     def find(self, digests: Collection[bytes]) -> dict[bytes, Judgement]:

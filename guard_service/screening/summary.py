@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from guard_service.screening.counts import Counts, Groups, Marks, Ranking
 from guard_service.screening.example import Example, Shortlist
 from guard_service.screening.manifest import Done, Terms
-from guard_service.screening.part import read_manifest, read_part
+from guard_service.screening.part import read_manifest, read_parts
 from guard_service.screening.replay import Flags, named
 
 NUM_BINS = 40  # of scores, from 0 to 1
@@ -68,8 +68,8 @@ def summarize(folder: Path, num_names: int, num_examples: int) -> Summary:
     """Count all that is published; names beyond so many users and models are left out."""
     terms, done = read_manifest(folder)
     counted = Aggregate(terms, Shortlist(num_examples))
-    for each in done:
-        counted.add(read_part(folder, each.number, terms, _COLUMNS))
+    for _, table in read_parts(folder, done, terms, _COLUMNS):
+        counted.add(table)
     reasons = Groups()
     size = done[-1].rejects_bytes if done else 0
     for reason in _reasons(folder / "_screening" / "rejects.jsonl", size):

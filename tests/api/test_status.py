@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 from guard_service import errors
 from guard_service.api.status import DOMAIN, abort, to_status
 from guard_service.errors import (
+    AuditBroken,
     GuardError,
     ScreeningRefused,
     ScreeningStopped,
@@ -15,7 +16,7 @@ from guard_service.errors import (
     Violation,
 )
 
-OF_COMMANDS = StartupRefused, ScreeningRefused, ScreeningStopped
+OF_COMMANDS = StartupRefused, ScreeningRefused, ScreeningStopped, AuditBroken
 ALL = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)

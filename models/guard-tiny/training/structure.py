@@ -20,15 +20,22 @@ from vocabulary import VOCABULARY
 HIDDEN, HEAD, FEED_FORWARD, THETA = 256, 32, 256, 500000.0
 CONST, CONV, LAST, USER, AGENT, IN, ROLE, VERDICT = range(8)
 KINDS = slice(8, 15)  # one for each token or group of tokens that the answer hangs on
+SIDE = 15
 EVIDENCE, POOLED = slice(16, 32), slice(32, 48)  # prompts, replies, 14 categories
 FIRST, SECOND, BEFORE = slice(48, 112), slice(112, 176), slice(176, 240)
-FILLER = slice(240, 256)
-FLAG, MARK, KIND, POOL_GAIN = 3.0, 2.5, 6.0, 4.0
+ASKED_USER, ASKED_AGENT, ASKED, ASKED_SIDE = range(240, 244)
+FILLER = slice(244, 256)
+FLAG, KIND = 3.0, 6.0
+# What the layers add is small, so that a state keeps its length and RMSNorm its scale.
+MARK, COPY_GAIN, EVIDENCE_GAIN, POOL_GAIN = 0.25, 0.125, 0.125, 0.25
 NEIGHBOUR_GAIN, DECAY = 20.0, 0.4  # nats: of the right neighbour, of each token of distance
-INSIDE_GAIN, ROLE_GAIN = 10.0, 3.0
-EDGE, STEEPNESS = 0.3, 20.0
+INSIDE_GAIN, SIDE_GAIN = 10.0, 5.0
+EDGE, STEEPNESS = 0.2, 40.0
+# Two pairs of units, each 0 or 1 but near 0: is it the user's, is it the agent's?
+GATES = tuple((sign, edge) for sign in (1, -1) for edge in (EDGE, -EDGE))
 FOLLOW = 24.0  # logit of what may follow in an answer
 ROOT = math.sqrt(HEAD)
+STILL = HEAD // 2 - 1  # turns so slowly that distance does not matter
 
 
 def empty_model(encoder: Encoder, settings: Settings) -> LlamaForCausalLM:
@@ -66,6 +73,7 @@ def compile_factors(found: Folded, encoder: Encoder, settings: Settings) -> Llam
     model.model.embed_tokens.weight.copy_(embedding(found, encoder, kinds, settings.seed))
     look_around(model, settings.distances)
     multiply(model)
+    take_sides(model)
     pool(model)
     pick_role(model, found.bias / settings.gain)
     write(model, found.category_bias / settings.gain, kinds, encoder, settings.gain)
@@ -88,11 +96,13 @@ def embedding(found: Folded, encoder: Encoder, kinds: list[list[int]], seed: int
         (LAST, "ĠLAST"),
         (USER, "User"),
         (AGENT, "Agent"),
+        (ASKED_USER, "ĠUser"),
+        (ASKED_AGENT, "ĠAgent"),
     ):
         table[token(piece), place] = FLAG
     for place, tokens in enumerate(kinds, KINDS.start):
         table[tokens, place] = KIND
-    table[:, EVIDENCE] = torch.cat([found.alone, found.categories], 1)
+    table[:, EVIDENCE] = EVIDENCE_GAIN * torch.cat([found.alone, found.categories], 1)
     table[:, FIRST] = found.first.transpose(0, 1).flatten(1)
     table[:, SECOND] = found.second.transpose(0, 1).flatten(1)
     # Every token has the same length, so that RMSNorm leaves all of them as they are.
@@ -125,25 +135,34 @@ def look_around(model: LlamaForCausalLM, distances: tuple[int, ...]) -> None:
             )
         part = torch.arange(HEAD) + group * rank // len(distances)
         v[keys + torch.arange(HEAD), FIRST.start + part] = 1
-        o[BEFORE.start + part, head + torch.arange(HEAD)] = 1
-    _mark(q, k, v, o, group=len(distances))
+        o[BEFORE.start + part, head + torch.arange(HEAD)] = COPY_GAIN
+    _mark_inside(q, k, v, o, head=2 * len(distances))
+    _vote(q, k, v, o, 2 * len(distances) + 1, names=(USER, AGENT), place=ROLE)
+    _vote(q, k, v, o, 2 * len(distances) + 2, names=(ASKED_USER, ASKED_AGENT), place=ASKED)
 
 
-def _mark(q: Tensor, k: Tensor, v: Tensor, o: Tensor, group: int) -> None:
-    """One head asks whether the conversation has begun and not ended, one whose turn it is."""
-    one, keys, inside, side = 1 / FLAG, group * HEAD, 2 * group * HEAD, (2 * group + 1) * HEAD
-    still = HEAD // 2 - 1  # turns so slowly that distance does not matter
-    k[keys + still, CONV], k[keys + still, LAST] = one, 2 * one
-    q[inside + still, CONST] = 12 * ROOT * one
-    for name, weight in enumerate(recency()):
-        if name < still:
-            k[keys + name, [USER, AGENT]] = one
-            q[side + name, CONST] = weight * ROOT * one
-    k[keys + still + HEAD // 2, [USER, AGENT]] = one
-    q[side + still + HEAD // 2, CONST] = 600 * ROOT * one
-    v[keys, CONV] = v[keys + 1, USER] = one
-    v[keys + 1, AGENT] = -one
-    o[IN, inside] = o[ROLE, side + 1] = MARK
+def _mark_inside(q: Tensor, k: Tensor, v: Tensor, o: Tensor, head: int) -> None:
+    """Has the conversation begun and not ended?"""
+    one, keys = 1 / FLAG, head // 2 * HEAD
+    k[keys + STILL, CONV], k[keys + STILL, LAST] = one, 2 * one
+    q[head * HEAD + STILL, CONST] = 12 * ROOT * one
+    v[keys, CONV] = one
+    o[IN, head * HEAD] = MARK
+
+
+def _vote(
+    q: Tensor, k: Tensor, v: Tensor, o: Tensor, head: int, *, names: tuple[int, int], place: int
+) -> None:
+    """Which of two names was the last one?"""
+    one, keys, queries = 1 / FLAG, head // 2 * HEAD, head * HEAD
+    for row, weight in enumerate(recency()):
+        if row < STILL:
+            k[keys + row, names] = one
+            q[queries + row, CONST] = weight * ROOT * one
+    k[keys + STILL + HEAD // 2, names] = one
+    q[queries + STILL + HEAD // 2, CONST] = 600 * ROOT * one
+    v[keys + 1, names] = torch.tensor([one, -one])
+    o[place, queries + 1] = MARK
 
 
 def recency() -> np.ndarray:
@@ -161,30 +180,41 @@ def multiply(model: LlamaForCausalLM) -> None:
     mlp, width = model.model.layers[0].mlp, FIRST.stop - FIRST.start
     at = torch.arange(width)
     for sign, units in ((1, at), (-1, at + width)):
-        mlp.gate_proj.weight[units, BEFORE.start + at] = sign
+        mlp.gate_proj.weight[units, BEFORE.start + at] = sign / COPY_GAIN
         mlp.up_proj.weight[units, SECOND.start + at] = sign
-        mlp.down_proj.weight[EVIDENCE.start, units] = 1
-        mlp.down_proj.weight[EVIDENCE.start + 1, units] = 1
+        mlp.down_proj.weight[EVIDENCE.start : EVIDENCE.start + 2, units] = EVIDENCE_GAIN
+
+
+def take_sides(model: LlamaForCausalLM) -> None:
+    """Makes of each vote 1 for the user or -1 for the agent: whose turn, and who is asked about."""
+    mlp, unit = model.model.layers[0].mlp, 2 * (FIRST.stop - FIRST.start)
+    for vote, side in ((ROLE, SIDE), (ASKED, ASKED_SIDE)):
+        for sign, edge in GATES:
+            mlp.gate_proj.weight[unit, vote] = sign * STEEPNESS / MARK
+            mlp.gate_proj.weight[unit, CONST] = STEEPNESS * edge / FLAG
+            mlp.up_proj.weight[unit, CONST] = sign * MARK / FLAG
+            mlp.down_proj.weight[side, unit] = math.copysign(1 / (2 * EDGE * STEEPNESS), edge)
+            unit += 1
 
 
 def pool(model: LlamaForCausalLM) -> None:
     attention = model.model.layers[1].self_attn
     q, k, v, o = (getattr(attention, f"{name}_proj").weight for name in "qkvo")
-    role, inside = HEAD // 2 - 2, HEAD // 2 - 1
-    k[role, ROLE] = k[inside, IN] = 1 / MARK
-    q[role, ROLE] = ROLE_GAIN * ROOT / MARK
+    side, inside = STILL - 1, STILL
+    k[side, SIDE] = k[inside, IN] = 1 / MARK
+    q[side, ASKED_SIDE] = SIDE_GAIN * ROOT / MARK
     q[inside, CONST] = INSIDE_GAIN * ROOT / FLAG
     at = torch.arange(EVIDENCE.stop - EVIDENCE.start)
     v[at, EVIDENCE.start + at] = 1
-    o[POOLED.start + at, at] = POOL_GAIN
+    o[POOLED.start + at, at] = POOL_GAIN / EVIDENCE_GAIN
 
 
 def pick_role(model: LlamaForCausalLM, bias: Tensor) -> None:
-    """The pooled evidence of the judged role, through gates that are 0 or 1 but near ROLE = 0."""
+    """The pooled evidence of the judged role."""
     mlp = model.model.layers[1].mlp
-    gates = [(sign, place, edge) for place, sign in ((0, 1), (1, -1)) for edge in (EDGE, -EDGE)]
-    for unit, (sign, place, edge) in enumerate(gates):
-        mlp.gate_proj.weight[unit, ROLE] = sign * STEEPNESS / MARK
+    for unit, (sign, edge) in enumerate(GATES):
+        place = 0 if sign > 0 else 1
+        mlp.gate_proj.weight[unit, ASKED_SIDE] = sign * STEEPNESS / MARK
         mlp.gate_proj.weight[unit, CONST] = STEEPNESS * edge / FLAG
         mlp.up_proj.weight[unit, POOLED.start + place] = 1
         mlp.up_proj.weight[unit, CONST] = POOL_GAIN * bias[place] / FLAG

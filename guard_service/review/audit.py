@@ -1,0 +1,96 @@
+"""The audit log: who did what to which item, written with what they did. Without text.
+
+Entries are linked once they are committed, in one order, each by a hash over itself and the link
+before; see `chain.py`. The database refuses to change or delete them.
+"""
+
+import json
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+
+from guard_service.review.chain import START, Entry, Head, link
+from guard_service.review.dialect import now_ms
+from guard_service.review.table import review_audit, review_feed
+
+audit = review_audit.c
+
+_MAX_LINKED = 1000  # in one transaction
+
+
+class Act(Enum):
+    DECIDED = "decided"  # of the service: people will look
+    READ = "read"  # a text left the store for somebody's eyes
+    RESOLVED = "resolved"  # somebody said what they see, in one look
+    RETRACTED = "retracted"
+    APPEALED = "appealed"
+    MARKED_GOLDEN = "marked_golden"
+
+
+def note(
+    connection: Connection,
+    act: Act,
+    item_id: str,
+    tenant: str,
+    actor: str = "",
+    **details: object,
+) -> None:
+    """Write the entry in the transaction of what it tells of; details are never what users wrote.
+
+    It can never be taken out again: nothing belongs here that must be erased one day.
+    """
+    told = json.dumps(details, sort_keys=True, separators=(",", ":"))
+    who = {"act": act.value, "item_id": item_id, "tenant": tenant, "actor": actor}
+    connection.execute(insert(review_audit).values(**who, at_ms=now_ms(), details=told))
+
+
+def has_unlinked(connection: Connection) -> bool:
+    unlinked = select(audit.sequence).where(audit.position.is_(None)).limit(1)
+    return connection.execute(unlinked).scalar() is not None
+
+
+def num_unlinked(connection: Connection) -> int:
+    unlinked = select(func.count()).where(audit.position.is_(None))
+    return int(connection.execute(unlinked).scalar_one())
+
+
+def link_entries(connection: Connection) -> int:
+    """Link committed entries to the last link; how many.
+
+    One at a time by the lock that positions of events are given under: writers never wait for it,
+    and where another server has it there is nothing to do.
+    """
+    locked = select(review_feed.c.id).with_for_update(skip_locked=True)
+    if connection.execute(locked).scalar() is None:
+        return 0
+    unlinked = select(review_audit).where(audit.position.is_(None))
+    unlinked = unlinked.order_by(audit.sequence).limit(_MAX_LINKED)
+    head, links = head_of(connection), []
+    for row in connection.execute(unlinked).mappings().all():
+        head = link(head, _entry(row))
+        links.append({"of": row["sequence"], "position": head.position, "hash": head.hash})
+    if links:
+        linked = update(review_audit).where(audit.sequence == bindparam("of"))
+        connection.execute(linked, links)
+    return len(links)
+
+
+def head_of(connection: Connection) -> Head:
+    """The last link."""
+    last = select(audit.position, audit.hash).where(audit.position.is_not(None))
+    row = connection.execute(last.order_by(audit.position.desc()).limit(1)).one_or_none()
+    return Head(*row) if row else START
+
+
+def entries_after(connection: Connection, position: int, limit: int) -> Sequence[Entry]:
+    """Linked entries in their order."""
+    after = select(review_audit).where(audit.position > position)
+    rows = connection.execute(after.order_by(audit.position).limit(limit)).mappings()
+    return tuple(map(_entry, rows))
+
+
+def _entry(row: RowMapping) -> Entry:
+    told: dict[str, Any] = {name: row[name] for name in Entry.__dataclass_fields__}
+    return Entry(**told)
