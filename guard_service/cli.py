@@ -21,6 +21,7 @@ from guard_service.client import AsyncGuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
+from guard_service.diff_command import screen_diff
 from guard_service.doctor import Level, examine
 from guard_service.engine.checkpoint import find_checkpoint, find_window, models_folder
 from guard_service.engine.download import pull as download
@@ -49,6 +50,7 @@ commands.command()(bench)
 commands.command()(screen)
 commands.command()(rescreen)
 commands.command()(screen_report)
+commands.command()(screen_diff)
 commands.command()(top)
 commands.command("eval")(evaluate_files)
 

@@ -12,6 +12,7 @@ from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.errors import ScreeningRefused, Unavailable
 from guard_service.screening.judge import Bench, LocalJudge, NoReview
+from guard_service.screening.referral import Referral, read_share
 from guard_service.screening.remote import Expected, RemoteJudge
 from guard_service.screening.row import Judged
 
@@ -19,8 +20,8 @@ _DIGEST_POLLS = 240
 
 
 @asynccontextmanager
-async def judging_here(settings: Settings) -> AsyncIterator[Bench]:
-    """The path in this process, with an engine of its own."""
+async def judging_here(settings: Settings, review: str = "") -> AsyncIterator[Bench]:
+    """The path in this process, with an engine of its own; `review` as of read_share."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
         policy = guard.pipeline.policies[settings.default_policy]
@@ -35,7 +36,11 @@ async def judging_here(settings: Settings) -> AsyncIterator[Bench]:
         pipeline = replace(guard.pipeline, feed=NoReview())
         judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
         thresholds = tuple(policy.rules[code].threshold for code in judged.codes)
-        yield Bench(judge, judged, policy.list_above, policy.threshold, thresholds)
+        referral = None
+        if review:
+            store, model = guard.prepared.store, guard.pipeline.model
+            referral = Referral(store, policy, model, read_share(review))
+        yield Bench(judge, judged, policy.list_above, policy.threshold, thresholds, referral)
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
@@ -28,7 +27,7 @@ from guard_service.prompt import Prompt
 from guard_service.question import PromptBuilder, build_question
 from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
-from guard_service.review.priority import place_of
+from guard_service.review.referral import Asked, refer
 from guard_service.sign import TextSign
 from guard_service.verdict import Reading, Verdict, check_reading, read_verdict, worst_first
 from guard_service.view import View
@@ -170,25 +169,14 @@ class Pipeline:
         """Write the review item, if there is to be one, before the answer leaves; its id."""
         if decision.review_reason is None:
             return ""
-        item = ReviewItem(
-            id=uuid.uuid4().hex,
-            request_id=check.request_id,
-            created_at=datetime.now(UTC),
-            reason=decision.review_reason,
-            action=decision.action,
-            judged_role=check.conversation.judged.role,
-            unsafe_score=verdict.unsafe_score if verdict else None,
-            codes=tuple(s.category.code for s in verdict.flagged) if verdict else (),
-            policy=policy.id,
-            policy_version=policy.version,
-            model=self.model,
-            conversation_digest=check.conversation.digest(),
-            scores={s.category.code: s.score for s in verdict.categories} if verdict else {},
-            judged_message=worst.message if worst else None,
-            labels=check.labels,
-            tenant=check.tenant,
-            place=place_of(decision, verdict, policy, check.labels),
-            conversation=check.conversation,
+        item = refer(
+            check.conversation,
+            decision,
+            policy,
+            self.model,
+            Asked(check.request_id, check.labels, check.tenant),
+            verdict,
+            worst.message if worst else None,
         )
         return await self.feed.add(item)
 

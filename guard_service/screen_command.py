@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from guard_service.config import read_settings
-from guard_service.errors import ScreeningStopped
+from guard_service.errors import ScreeningRefused, ScreeningStopped
 from guard_service.judging import judging_here, judging_there
 from guard_service.screening.chunk import LineReader, cut
 from guard_service.screening.judge import Bench
@@ -22,6 +22,7 @@ from guard_service.screening.manifest import Terms
 from guard_service.screening.mapping import mapping_digest, read_mapping
 from guard_service.screening.output import Output, format_of
 from guard_service.screening.progress import Tally, shown
+from guard_service.screening.referral import read_share
 from guard_service.screening.report import write_report
 from guard_service.screening.run import Screening, Watch
 from guard_service.screening.shape import find_shape
@@ -45,6 +46,7 @@ class Plan:
     folder: Path
     reader: LineReader
     mapping_digest: str
+    review: str
     rerun: bool
 
 
@@ -71,21 +73,27 @@ def screen(
     patience_s: Annotated[
         float, typer.Option(min=0, help="How long to wait for a server that is away.")
     ] = 600.0,
+    review: Annotated[
+        str | None, typer.Option(help="Put rows before reviewers: policy, or a share as 0.01.")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option(help="Of the review queue.")] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
     """Judge every line of the inputs, once. The same command goes on where it was stopped."""
     sources, shape = find_sources(inputs), read_mapping(mapping) if mapping else None
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
-    plan = Plan(sources, folder, reader, mapping_digest(mapping), rerun)
+    plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", rerun)
+    _check_review(review, server, database_url)
     _show_shapes(plan)
     settings = read_settings(
         model=model,
         devices=devices,
         policies=policies,
         default_policy=policy,
-        database_url="sqlite://",
+        database_url=database_url if review else "sqlite://",
     )
-    opened = judging_there(server, policy or "", patience_s) if server else judging_here(settings)
+    here = judging_here(settings, plan.review)
+    opened = judging_there(server, policy or "", patience_s) if server else here
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
@@ -103,7 +111,7 @@ async def _screen(plan: Plan, opened: AbstractAsyncContextManager[Bench]) -> Tal
             shown(out, _num_bytes(plan.sources)) as progress,
         ):
             watch = Watch(progress.on_published, progress.on_judged)
-            screening = Screening(plan.reader, bench.judge, output, watch, stopping)
+            screening = Screening(plan.reader, bench.judge, output, watch, stopping, bench.referral)
             await screening.run(cut(plan.sources))
             output.finish()
             return progress.tally
@@ -125,7 +133,17 @@ def _terms(plan: Plan, bench: Bench) -> Terms:
         format=format_of(plan.folder),
         threshold=bench.threshold,
         thresholds=bench.thresholds,
+        review=plan.review,
     )
+
+
+def _check_review(review: str | None, server: str | None, database_url: str | None) -> None:
+    if review and server:
+        raise ScreeningRefused("review: a server's own policy feeds its queue already")
+    if database_url and not review:
+        raise ScreeningRefused("database_url: is of the review queue, which --review feeds")
+    if review:
+        read_share(review)
 
 
 def _num_bytes(sources: Sequence[Source]) -> int | None:

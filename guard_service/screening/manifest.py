@@ -5,10 +5,10 @@ again under the same name.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -35,6 +35,14 @@ class Terms:
     version: int = 1  # of the rows and of this file
     threshold: float = 0.5
     thresholds: tuple[float | None, ...] = ()  # as the codes; None: follows the base decision
+    review: str = ""  # which rows were put before people; empty: none
+
+
+def terms_of(values: Mapping[str, Any]) -> Terms:
+    """As the manifest's first line tells them."""
+    return Terms(
+        **{name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def open_manifest(path: Path, terms: Terms) -> Manifest:
         _lock(file, path)
         lines = list(_whole_lines(file))
         if lines:
-            _check_terms(path, orjson.loads(lines[0]), terms)
+            _check_terms(path, terms_of(orjson.loads(lines[0])), terms)
         else:
             _append(file, asdict(terms))
         return Manifest(file, [Done(**orjson.loads(line)) for line in lines[1:]])
@@ -106,10 +114,9 @@ def _lock(file: IO[bytes], path: Path) -> None:
         raise ScreeningRefused(f"{path}: another guard screen is writing this output") from None
 
 
-def _check_terms(path: Path, before: dict[str, object], terms: Terms) -> None:
-    now = orjson.loads(orjson.dumps(terms))
+def _check_terms(path: Path, before: Terms, now: Terms) -> None:
     deciding = [each.name for each in fields(Terms) if each.name not in _TOLD]
-    changed = [name for name in deciding if before.get(name) != now[name]]
+    changed = [name for name in deciding if getattr(before, name) != getattr(now, name)]
     if changed:
         raise ScreeningRefused(
             f"{path}: was begun with another {', '.join(changed)}; "
