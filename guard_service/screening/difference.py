@@ -86,7 +86,8 @@ def compare(first: Path, second: Path, key: Key, on_rows: OnRows | None = None) 
         for paths in zip(*spilled, strict=True):
             if not any(path.exists() for path in paths):
                 continue
-            rows = _add(difference, _pairs(*_read(*paths), key))
+            mine, yours = _read(*paths)
+            rows = _add(difference, _pairs(mine, yours, key))
             if on_rows:
                 on_rows(rows)
     return difference

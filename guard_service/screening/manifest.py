@@ -40,9 +40,10 @@ class Terms:
 
 def terms_of(values: Mapping[str, Any]) -> Terms:
     """As the manifest's first line tells them."""
-    return Terms(
-        **{name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
-    )
+    told: dict[str, Any] = {
+        name: tuple(each) if isinstance(each, list) else each for name, each in values.items()
+    }
+    return Terms(**told)
 
 
 @dataclass(frozen=True, slots=True)
