@@ -29,6 +29,7 @@ from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
+from guard_service.replay_command import replay
 from guard_service.report_command import screen_report
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
@@ -44,6 +45,7 @@ EXIT_BLOCK = 3
 commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+review_commands.command()(replay)
 for _group in (review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)

@@ -11,6 +11,7 @@ from guard_service.client.environment import shown as shown_to_server
 from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.errors import ScreeningRefused, Unavailable
+from guard_service.screening.culprit import CulpritFinder
 from guard_service.screening.judge import Bench, LocalJudge, NoReview
 from guard_service.screening.referral import Referral, read_share
 from guard_service.screening.remote import Expected, RemoteJudge
@@ -20,7 +21,9 @@ _DIGEST_POLLS = 240
 
 
 @asynccontextmanager
-async def judging_here(settings: Settings, review: str = "") -> AsyncIterator[Bench]:
+async def judging_here(
+    settings: Settings, patience_s: float = 600.0, review: str = ""
+) -> AsyncIterator[Bench]:
     """The path in this process, with an engine of its own; `review` as of read_share."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
@@ -34,7 +37,8 @@ async def judging_here(settings: Settings, review: str = "") -> AsyncIterator[Be
             tuple(category.code for category in policy.categories),
         )
         pipeline = replace(guard.pipeline, feed=NoReview())
-        judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        judge = CulpritFinder(local, patience_s)
         thresholds = tuple(policy.rules[code].threshold for code in judged.codes)
         referral = None
         if review:

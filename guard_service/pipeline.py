@@ -22,13 +22,15 @@ from guard_service.errors import (
     Unavailable,
     Violation,
 )
+from guard_service.evidence import Evidence
 from guard_service.policy import Action, OnUnavailable, Policy
-from guard_service.prompt import Prompt
-from guard_service.question import PromptBuilder, build_question
+from guard_service.prompt import Prompt, digest_of
+from guard_service.question import PromptBuilder, Question, build_question
 from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
 from guard_service.review.referral import Asked, refer
 from guard_service.sign import TextSign
+from guard_service.usage import NO_TIMINGS, NO_USAGE, Timings, Usage, timings_of, usage_of
 from guard_service.verdict import Reading, Verdict, check_reading, read_verdict, worst_first
 from guard_service.view import View
 
@@ -58,20 +60,6 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    queue_ms: float = 0.0
-    inference_ms: float = 0.0
-    total_ms: float = 0.0
-    batch_size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What is answered; without a verdict only when the assessment is UNAVAILABLE."""
 
@@ -82,12 +70,29 @@ class Outcome:
     assessment: Assessment
     verdict: Verdict | None = None
     coverage: Coverage | None = None
-    usage: Usage = Usage()
-    timings: Timings = Timings()
+    usage: Usage = NO_USAGE
+    timings: Timings = NO_TIMINGS
     review_item_id: str = ""
     signs: frozenset[TextSign] = frozenset()
     worst: View | None = None  # the view that the verdict is of
     readings: tuple[Reading, ...] = ()  # of every window, the worst first
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was asked of the model, and what it found."""
+
+    question: Question
+    readings: tuple[Reading, ...]
+    verdict: Verdict
+
+    @property
+    def worst(self) -> View:
+        return self.question.views[self.verdict.reading]
+
+    def evidence(self, policy: Policy, model_digest: str) -> Evidence:
+        prompts = digest_of(self.question.prompts)
+        return Evidence(policy, self.readings, self.question.signs, model_digest, prompts)
 
 
 class PromptReader(Protocol):
@@ -109,6 +114,7 @@ class Pipeline:
     model: str
     min_label_mass: float
     on_fallback: Callable[[Outcome], None] = lambda _: None
+    model_digest: Callable[[], str] = lambda: ""
 
     async def moderate(self, check: Check) -> Outcome:
         """Judge the last message, or all; raises InvalidRequest, Unavailable or ReadingRejected."""
@@ -123,13 +129,13 @@ class Pipeline:
                     build_question, self.tokenizer, check.conversation, check.judge, policy
                 )
                 # Once begun it must end, or the tenant is charged amiss.
-                await asyncio.shield(check.settle(_usage(question.prompts).prompt_tokens))
+                await asyncio.shield(check.settle(usage_of(question.prompts).prompt_tokens))
                 answers = await self.reader.read(question.prompts, check.caller)
                 readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
                 verdict = read_verdict(readings, policy)
                 decision = decide(verdict, policy, check.request_id, question.signs)
-                worst = question.views[verdict.reading]
-                item_id = await self._feed_review(check, policy, decision, verdict, worst)
+                judged = Judged(question, tuple(readings), verdict)
+                item_id = await self._feed_review(check, policy, decision, judged)
         except (Unavailable, ReadingRejected) as error:
             return await self._fall_back(check, policy, error, decision)
         return Outcome(
@@ -140,11 +146,11 @@ class Pipeline:
             Assessment.COMPLETE if question.coverage.is_complete else Assessment.PARTIAL,
             verdict,
             question.coverage,
-            _usage(question.prompts),
-            _timings(answers, started),
+            usage_of(question.prompts),
+            timings_of(answers, started),
             item_id,
             question.signs,
-            worst,
+            judged.worst,
             worst_first(readings, verdict),
         )
 
@@ -163,8 +169,7 @@ class Pipeline:
         check: Check,
         policy: Policy,
         decision: Decision,
-        verdict: Verdict | None = None,
-        worst: View | None = None,
+        judged: Judged | None = None,
     ) -> str:
         """Write the review item, if there is to be one, before the answer leaves; its id."""
         if decision.review_reason is None:
@@ -175,8 +180,9 @@ class Pipeline:
             policy,
             self.model,
             Asked(check.request_id, check.labels, check.tenant),
-            verdict,
-            worst.message if worst else None,
+            judged.verdict if judged else None,
+            judged.worst.message if judged else None,
+            judged.evidence(policy, self.model_digest()) if judged else None,
         )
         return await self.feed.add(item)
 
@@ -220,19 +226,3 @@ async def _until(deadline_s: float) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise DeadlineExceeded from None
-
-
-def _usage(prompts: Sequence[Prompt]) -> Usage:
-    return Usage(
-        prompt_tokens=sum(prompt.num_tokens for prompt in prompts),
-        cached_tokens=sum(len(prompt.prefix.ids) for prompt in prompts),
-    )
-
-
-def _timings(answers: Sequence[Answer], started: float) -> Timings:
-    return Timings(
-        queue_ms=max(answer.queue_ms for answer in answers),
-        inference_ms=max(answer.inference_ms for answer in answers),
-        total_ms=(time.monotonic() - started) * 1000,
-        batch_size=max(answer.batch_size for answer in answers),
-    )

@@ -18,7 +18,7 @@ from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.review.place import set_back
-from guard_service.review.store import ReviewStore
+from guard_service.review.store import ReviewStore, open_store
 
 T = TypeVar("T")
 
@@ -172,9 +172,5 @@ def _review_items(settings: Settings, server: str | None, limit: int) -> list[An
 
 
 async def _with_store(settings: Settings, work: Callable[[ReviewStore], Awaitable[T]]) -> T:
-    store = ReviewStore(settings.database_url)
-    await store.start()
-    try:
+    async with open_store(settings.database_url) as store:
         return await work(store)
-    finally:
-        await store.stop()

@@ -71,7 +71,7 @@ def screen(
     devices: Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")] = None,
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.")] = None,
     patience_s: Annotated[
-        float, typer.Option(min=0, help="How long to wait for a server that is away.")
+        float, typer.Option(min=0, help="How long to wait for a server or an engine that is away.")
     ] = 600.0,
     review: Annotated[
         str | None, typer.Option(help="Put rows before reviewers: policy, or a share as 0.01.")
@@ -92,8 +92,11 @@ def screen(
         default_policy=policy,
         database_url=database_url if review else "sqlite://",
     )
-    here = judging_here(settings, plan.review)
-    opened = judging_there(server, policy or "", patience_s) if server else here
+    opened = (
+        judging_there(server, policy or "", patience_s)
+        if server
+        else judging_here(settings, patience_s, plan.review)
+    )
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from guard_service.conversation import Conversation
 from guard_service.decision import Decision
+from guard_service.evidence import Evidence
 from guard_service.policy import Policy
 from guard_service.review.item import ReviewItem
 from guard_service.review.priority import place_of
@@ -30,6 +31,7 @@ def refer(
     asked: Asked,
     verdict: Verdict | None = None,
     judged_message: int | None = None,
+    evidence: Evidence | None = None,
 ) -> ReviewItem:
     """The item of a decision that people are to look at; new each time, see ReviewStore.add."""
     assert decision.review_reason, "This is a bug: nobody is to look at it."
@@ -52,4 +54,5 @@ def refer(
         tenant=asked.tenant,
         place=place_of(decision, verdict, policy, asked.labels),
         conversation=conversation,
+        evidence=evidence,
     )

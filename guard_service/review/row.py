@@ -26,7 +26,7 @@ def row_from_item(item: ReviewItem) -> dict[str, Any]:
         "policy": item.policy,
         "policy_version": item.policy_version,
         "model": item.model,
-        "scores": json.dumps({code: round(score, 6) for code, score in item.scores.items()}),
+        "scores": json.dumps(dict(item.scores)),
         "judged_message": item.judged_message,
         "labels": json.dumps(dict(item.labels)),
         "tenant": item.tenant,
@@ -36,6 +36,7 @@ def row_from_item(item: ReviewItem) -> dict[str, Any]:
         "language": item.place.language,
         "opened_ms": int(item.created_at.timestamp() * 1000),
         "looks_wanted": item.place.looks_wanted,
+        "inclusion": item.place.inclusion,
     }
 
 
@@ -63,6 +64,7 @@ def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
             row["category"],
             row["language"],
             row["looks_wanted"],
+            inclusion=row["inclusion"],
         ),
         **given,
     )

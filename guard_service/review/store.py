@@ -1,8 +1,8 @@
 """Keeps review items and, where the policy says so, their sealed texts."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
 from guard_service.review.dialect import clock_ms
 from guard_service.review.event import EventKind
+from guard_service.review.evidence import keep_evidence
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
 from guard_service.review.outbox import record
 from guard_service.review.row import (
@@ -111,6 +112,8 @@ class ReviewStore:
         connection.execute(insert(review_items).values(row_from_item(item)))
         if item.conversation is not None and item.place.keep_text_s:
             self._keep_text(item, item.conversation, connection)
+        if item.evidence is not None:
+            keep_evidence(connection, item.id, item.evidence)
         record(connection, EventKind.ADDED, item.id, item.tenant, data_of_item(item))
         note(connection, Act.DECIDED, item.id, item.tenant, **decision_of_item(item))
         return item.id
@@ -133,6 +136,17 @@ class ReviewStore:
             with suppress(StoreUnavailable):
                 await self.purge()
             await asyncio.sleep(_PURGE_EVERY_S)
+
+
+@asynccontextmanager
+async def open_store(url: str, sealer: Sealer | None = None) -> AsyncIterator[ReviewStore]:
+    """The store, for as long as a command lives."""
+    store = ReviewStore(url, sealer)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
 
 
 def _sealed(connection: Connection, item: ReviewItem) -> Sealed | None:

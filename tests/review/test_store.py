@@ -140,6 +140,7 @@ CREATE TABLE before (
     labels TEXT NOT NULL, UNIQUE (request_id, conversation_digest));
 INSERT INTO before SELECT sequence, id, request_id, conversation_digest, created_at, reason, action,
     judged_role, unsafe_score, codes, policy, policy_version, model, labels FROM review_items;
+DROP TABLE review_evidence; DROP TABLE review_policies;
 DROP TABLE review_texts; DROP TABLE review_resolutions; DROP TABLE review_requests;
 DROP TABLE review_items; DROP TABLE alembic_version; DROP TABLE review_events;
 DROP TABLE review_feed; DROP TABLE review_sinks; DROP TABLE review_audit;
