@@ -101,13 +101,14 @@ def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
 
 
 def _open_store(settings: Settings) -> ReviewStore:
-    store = ReviewStore(settings.database_url, _sealer(settings))
+    store = ReviewStore(settings.database_url, open_sealer(settings))
     if problem := database_problem(settings.database_url):
         raise SettingsInvalid(f"database_url: {problem}")
     return store
 
 
-def _sealer(settings: Settings) -> Sealer:
+def open_sealer(settings: Settings) -> Sealer:
+    """What opens kept texts; SettingsInvalid if the keys cannot be read."""
     text, path = settings.review_keys, settings.review_keys_file
     if path is not None:
         try:

@@ -5,17 +5,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, insert, select
 
 from guard_service.evidence import Evidence
 from guard_service.policy import Policy
 from guard_service.review.item import Outcome, ReviewItem
-from guard_service.review.row import item_from_row
-from guard_service.review.table import of_tenant, review_evidence, review_items, review_policies
+from guard_service.review.row import codes_from_text, item_from_row
+from guard_service.review.table import (
+    of_tenant,
+    review_evidence,
+    review_items,
+    review_policies,
+    review_resolutions,
+)
 from guard_service.sign import TextSign
 from guard_service.verdict import Reading
 
-items, kept = review_items.c, review_evidence.c
+items, kept, looks = review_items.c, review_evidence.c, review_resolutions.c
+
+_IS_LAST_LOOK = and_(looks.item_id == items.id, looks.look == items.looks_wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +32,9 @@ class Decided:
 
     item: ReviewItem
     evidence: Evidence
-    outcome: Outcome | None
-    sequence: int
+    outcome: Outcome | None = None
+    seen: tuple[str, ...] = ()  # the categories that the last one who looked named
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +79,10 @@ def read_decided(
 ) -> tuple[Decided, ...]:
     """Items after this sequence that have evidence, oldest first."""
     statement = (
-        select(review_items, review_evidence, review_policies.c.content)
+        select(review_items, review_evidence, review_policies.c.content, looks.codes.label("seen"))
         .join(review_evidence, kept.item_id == items.id)
         .join(review_policies, review_policies.c.digest == kept.policy_digest)
+        .outerjoin(review_resolutions, _IS_LAST_LOOK)
         .where(items.sequence > after, *wanted.where)
         .order_by(items.sequence)
         .limit(limit)
@@ -102,8 +112,11 @@ def _decided(row: Any, policy_of: Callable[[Mapping[Any, Any]], Policy]) -> Deci
         for unsafe_score, label_mass, first_scores, listed in json.loads(row["readings"])
     )
     evidence = Evidence(policy_of(row), readings, signs, row["model_digest"], row["prompt_digest"])
-    outcome = Outcome(row["outcome"]) if row["outcome"] else None
-    return Decided(item_from_row(row), evidence, outcome, row["sequence"])
+    item, sequence = item_from_row(row), row["sequence"]
+    if not row["outcome"]:
+        return Decided(item, evidence, sequence=sequence)
+    seen = codes_from_text(row["seen"] or "")
+    return Decided(item, evidence, Outcome(row["outcome"]), seen, sequence)
 
 
 def _told(reading: Reading) -> list[Any]:
