@@ -60,8 +60,7 @@ def read_part(
     for row in rows:
         row["digest"] = bytes.fromhex(row["digest"])
         row["time"] = row["time"] and datetime.fromisoformat(row["time"])
-    table = pa.Table.from_pylist(rows, schema=row_schema(terms.codes))
-    return table.select(columns) if columns else table
+    return pa.Table.from_pylist(rows, schema=row_schema(terms.codes))
 
 
 def flips(table: pa.Table, before: Flags, after: Redecided) -> pa.Table:
