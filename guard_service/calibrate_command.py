@@ -15,7 +15,7 @@ from guard_service.calibration.calibration import Row, calibrate
 from guard_service.calibration.estimate import Estimate
 from guard_service.calibration.plot import plot
 from guard_service.calibration.proposal import diff, propose, write_new
-from guard_service.config import read_settings
+from guard_service.config import Settings, read_settings
 from guard_service.policy import Policy, read_policy
 from guard_service.review.store import open_store
 
@@ -36,8 +36,8 @@ def calibrate_policy(
 ) -> None:
     """Precision and recall from resolved items, and a policy with the thresholds they speak for."""
     asked = read_policy(policy)
-    url = read_settings(database_url=database_url).database_url
-    gathered = asyncio.run(_gather(url, asked, tenant))
+    settings = read_settings(database_url=database_url)
+    gathered = asyncio.run(_gather(settings, asked, tenant))
     rows = calibrate(weigh(gathered), asked, precision)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
@@ -54,8 +54,9 @@ def calibrate_policy(
         read_policy(to)
 
 
-async def _gather(url: str, policy: Policy, tenant: str | None) -> Gathered:
-    async with open_store(url) as store:
+async def _gather(settings: Settings, policy: Policy, tenant: str | None) -> Gathered:
+    url, keys_url = settings.database_url, settings.review_keys_url
+    async with open_store(url, keys_url=keys_url) as store:
         return await gather(store.database, policy, tenant)
 
 

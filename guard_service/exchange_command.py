@@ -98,7 +98,8 @@ def import_answers(
 
 
 async def _export(settings: Settings, wanted: Wanted, text_for: str | None) -> list[Task]:
-    async with open_store(settings.database_url, open_sealer(settings)) as store:
+    sealer, keys_url = open_sealer(settings), settings.review_keys_url
+    async with open_store(settings.database_url, sealer, keys_url) as store:
         reader = await _admit(store, text_for) if text_for else None
         found = await store.database.read(lambda c: list(export(c, wanted)))
         return [await _task(store, each, reader, settings) for each in found]
@@ -144,7 +145,7 @@ async def _import(
     settings: Settings, said: Sequence[Said], reviewer: str, tenant: str | None
 ) -> Counter[Taken]:
     counts: Counter[Taken] = Counter()
-    async with open_store(settings.database_url) as store:
+    async with open_store(settings.database_url, keys_url=settings.review_keys_url) as store:
         for each in said:
             name = f"{reviewer}/{each.annotator}" if each.annotator else reviewer
             by = Reviewer(name, tenant)

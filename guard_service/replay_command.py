@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from guard_service import show
-from guard_service.config import read_settings
+from guard_service.config import Settings, read_settings
 from guard_service.errors import ReviewItemUnknown
 from guard_service.policy import Policy, read_policy
 from guard_service.review.evidence import Wanted
@@ -46,8 +46,8 @@ def replay(
     the items with another action now, one JSON object a line.
     """
     asked = read_policy(policy) if policy else None
-    url = read_settings(database_url=database_url).database_url
-    tally = asyncio.run(_decide_again(url, asked, item))
+    settings = read_settings(database_url=database_url)
+    tally = asyncio.run(_decide_again(settings, asked, item))
     if item and not tally.num_items:
         raise ReviewItemUnknown
     for each in tally.told:
@@ -57,9 +57,10 @@ def replay(
         raise typer.Exit(1)
 
 
-async def _decide_again(url: str, asked: Policy | None, item_id: str) -> Tally:
+async def _decide_again(settings: Settings, asked: Policy | None, item_id: str) -> Tally:
     tally, wanted = Tally(), Wanted(item_id, policy=asked.id if asked and not item_id else "")
-    async with open_store(url) as store:
+    url, keys_url = settings.database_url, settings.review_keys_url
+    async with open_store(url, keys_url=keys_url) as store:
         async for decided in every_decided(store.database, wanted):
             tally.num_items += 1
             again = decide_again(decided, asked)

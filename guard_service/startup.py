@@ -101,9 +101,11 @@ def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
 
 
 def _open_store(settings: Settings) -> ReviewStore:
-    store = ReviewStore(settings.database_url, open_sealer(settings))
-    if problem := database_problem(settings.database_url):
-        raise SettingsInvalid(f"database_url: {problem}")
+    url, keys_url = settings.database_url, settings.review_keys_url
+    store = ReviewStore(url, open_sealer(settings), keys_url)
+    for setting, each in ("database_url", url), ("review_keys_url", keys_url):
+        if each and (problem := database_problem(each)):
+            raise SettingsInvalid(f"{setting}: {problem}")
     return store
 
 

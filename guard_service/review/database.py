@@ -31,10 +31,7 @@ class Database:
     """All SQL runs on threads, so that nothing waits inside the event loop."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.engine = _create(_read_url(url))
-        except (SQLAlchemyError, ImportError) as error:  # not the URL: it can hold a password
-            raise SettingsInvalid(f"database_url: {type(error).__name__}") from None
+        self.engine = open_engine(url, "database_url")
         num_threads = 1 if self.is_sqlite else _NUM_THREADS
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="review-store")
 
@@ -87,6 +84,14 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def open_engine(url: str, setting: str) -> Engine:
+    """Connects at the first use; SettingsInvalid names the setting if the URL means nothing."""
+    try:
+        return _create(_read_url(url))
+    except (SQLAlchemyError, ImportError) as error:  # not the URL: it can hold a password
+        raise SettingsInvalid(f"{setting}: {type(error).__name__}") from None
 
 
 def database_problem(url: str) -> str | None:

@@ -10,6 +10,8 @@ from guard_service.decision import ReviewReason
 from guard_service.evidence import Evidence
 from guard_service.policy import Action
 
+SUBJECT_LABEL = "subject"  # whom the conversation is of, by the caller's own id
+
 
 class Lane(Enum):
     """Which share of the reviewers' time an item waits for."""

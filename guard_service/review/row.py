@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping
 from guard_service.conversation import Role
 from guard_service.decision import ReviewReason
 from guard_service.policy import Action
-from guard_service.review.item import Lane, Outcome, Place, Resolution, ReviewItem
+from guard_service.review.item import SUBJECT_LABEL, Lane, Outcome, Place, Resolution, ReviewItem
 
 
 def row_from_item(item: ReviewItem) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def row_from_item(item: ReviewItem) -> dict[str, Any]:
         "judged_message": item.judged_message,
         "labels": json.dumps(dict(item.labels)),
         "tenant": item.tenant,
+        "subject": item.labels.get(SUBJECT_LABEL, ""),
         "lane": item.place.lane.value,
         "level": item.place.level,
         "category": item.place.category,

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from guard_service.review.dialect import AnyText
 
 _IS_HELD = text("holder <> ''")
+_IS_KNOWN = text("subject <> ''")
 
 metadata = MetaData()
 
@@ -45,6 +46,7 @@ review_items = Table(
     Column("judged_message", Integer),
     Column("labels", Text, nullable=False),
     Column("tenant", String(64), nullable=False),
+    Column("subject", AnyText, nullable=False, server_default=""),  # of the label; until erased
     # Where it waits, and for whom.
     Column("lane", String(8), nullable=False, server_default="ranked"),
     Column("level", Integer, nullable=False, server_default="8"),
@@ -66,6 +68,13 @@ review_items = Table(
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
     Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
+    Index(
+        "review_items_of_subject",
+        "tenant",
+        "subject",
+        postgresql_where=_IS_KNOWN,
+        sqlite_where=_IS_KNOWN,
+    ),
     Index("review_items_opened", "opened_ms"),
     Index("review_items_of_text", "tenant", "conversation_digest"),
     Index("review_items_of_category", "tenant", "category", "lane", "opened_ms"),

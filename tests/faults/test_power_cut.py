@@ -101,9 +101,18 @@ def ids_left(path: Path) -> set[str] | None:
                 return set()
             ids = left.execute("SELECT id FROM review_items ORDER BY id").fetchall()
             is_whole = all(left.execute(told).fetchall() == ids for told in _TOLD)
+            is_whole = is_whole and set(ids) <= set(keys_left(path.with_name("guard-keys.db")))
         except sqlite3.DatabaseError:
             return None
     return {item_id for (item_id,) in ids} if is_whole else None
+
+
+def keys_left(path: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(path)) as left:
+        is_there = "SELECT 1 FROM sqlite_master WHERE name = 'review_text_keys'"
+        if left.execute(is_there).fetchone() is None:
+            return []
+        return left.execute("SELECT item_id FROM review_text_keys").fetchall()
 
 
 def losses_of(pragmas: Sequence[str], num_cuts: int, folder: Path) -> Losses:
