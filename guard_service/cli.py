@@ -30,6 +30,7 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
 from guard_service.exchange_command import export_items, import_answers
+from guard_service.policy_command import policy_commands
 from guard_service.replay_command import replay, shadow
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
@@ -50,7 +51,7 @@ review_commands.command()(shadow)
 review_commands.command("calibrate")(calibrate_policy)
 review_commands.command("export")(export_items)
 review_commands.command("import")(import_answers)
-for _group in (review_commands, audit_commands, keys_commands, console_commands):
+for _group in (policy_commands, review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)
 commands.command()(screen)
