@@ -90,7 +90,7 @@ torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILL
 	GUARD_TEST_SCREEN_LINES=$${GUARD_TEST_SCREEN_LINES:-100000} \
 	GUARD_TEST_SERVER_KILLS=$${GUARD_TEST_SERVER_KILLS:-20} GUARD_TEST_RAY_KILLS=$${GUARD_TEST_RAY_KILLS:-50} \
 	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py tests/review/test_queue_machine.py \
-		tests/screening/test_run.py tests/screening/test_cluster.py
+		tests/screening/test_run.py tests/screening/test_cluster.py tests/screening/test_referral.py
 	$(MAKE) planted
 
 planted: install ## Plant defects in a copy, one by one: a named test must catch each

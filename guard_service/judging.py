@@ -18,6 +18,7 @@ from guard_service.policy import Policy
 from guard_service.screening.culprit import CulpritFinder
 from guard_service.screening.engines import Engines
 from guard_service.screening.judge import LocalJudge, NoReview
+from guard_service.screening.referral import Referral, read_share
 from guard_service.screening.remote import Expected, RemoteJudge
 from guard_service.screening.row import Judged
 from guard_service.screening.run import Bench
@@ -31,15 +32,21 @@ Opened = AbstractAsyncContextManager["Bench | Cluster"]
 
 
 @asynccontextmanager
-async def judging_here(settings: Settings, patience_s: float = 600.0) -> AsyncIterator[Bench]:
-    """The path in this process, with an engine of its own."""
+async def judging_here(
+    settings: Settings, patience_s: float = 600.0, review: str = ""
+) -> AsyncIterator[Bench]:
+    """The path in this process, with an engine of its own; `review` as of read_share."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
         policy = guard.pipeline.policies[settings.default_policy]
         pipeline = replace(guard.pipeline, feed=NoReview())
         local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
         judge = CulpritFinder(local, patience_s)
-        yield Bench(judge, await _judged(guard, policy), policy.list_above)
+        referral = None
+        if review:
+            store, model = guard.prepared.store, guard.pipeline.model
+            referral = Referral(store, policy, model, read_share(review))
+        yield Bench(judge, await _judged(guard, policy), *_levels(policy), referral)
 
 
 @asynccontextmanager
@@ -56,7 +63,7 @@ async def judging_on_cluster(
         judged = await _judged(guard, policy)
     with connected(address, engines) as found:
         open_bench = partial(judging_here, found.settings(settings), patience_s)
-        yield Cluster(open_bench, found, judged, policy.list_above)
+        yield Cluster(open_bench, found, judged, *_levels(policy))
 
 
 async def _judged(guard: Guard, policy: Policy) -> Judged:
@@ -68,6 +75,12 @@ async def _judged(guard: Guard, policy: Policy) -> Judged:
         await guard.digest,
         tuple(category.code for category in policy.categories),
     )
+
+
+def _levels(policy: Policy) -> tuple[float, float, tuple[float | None, ...]]:
+    """list_above, threshold and thresholds, as in a Bench."""
+    thresholds = tuple(policy.rules[category.code].threshold for category in policy.categories)
+    return policy.list_above, policy.threshold, thresholds
 
 
 @asynccontextmanager
@@ -87,7 +100,8 @@ async def judging_there(server: str, policy_id: str, patience_s: float) -> Async
         limits = Limits(info.limits.max_messages, info.limits.max_conversation_bytes)
         expected = Expected(policy.id, policy.version, info.model)
         judge = RemoteJudge(client, expected, limits, patience_s)
-        yield Bench(judge, judged, min(0.5, policy.threshold))
+        thresholds = tuple(category.threshold for category in policy.categories)
+        yield Bench(judge, judged, min(0.5, policy.threshold), policy.threshold, thresholds)
 
 
 async def _info(client: AsyncGuardClient) -> ServerInfo:

@@ -1,7 +1,6 @@
 """`guard screen`: files of conversations in, a folder of judged rows out."""
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ from guard_service.judging import Opened, judging_here, judging_on_cluster, judg
 from guard_service.screening.chunk import LineReader
 from guard_service.screening.engines import Engines
 from guard_service.screening.manifest import Terms
-from guard_service.screening.mapping import read_mapping
+from guard_service.screening.mapping import mapping_digest, read_mapping
 from guard_service.screening.output import Output, format_of
 from guard_service.screening.progress import Tally, shown
+from guard_service.screening.referral import read_share
+from guard_service.screening.report import write_report
 from guard_service.screening.run import Bench, Watch
 from guard_service.screening.shape import find_shape
 from guard_service.screening.source import STDIN, Reader, Source, find_sources
@@ -47,6 +48,7 @@ class Plan:
     folder: Path
     reader: LineReader
     mapping_digest: str
+    review: str
     rerun: bool
 
 
@@ -83,23 +85,27 @@ def screen(
     patience_s: Annotated[
         float, typer.Option(min=0, help="How long to wait for a server or an engine that is away.")
     ] = 600.0,
+    review: Annotated[
+        str | None, typer.Option(help="Put rows before reviewers: policy, or a share as 0.01.")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option(help="Of the review queue.")] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
     """Judge every line of the inputs, once. The same command goes on where it was stopped."""
     sources, shape = find_sources(inputs), read_mapping(mapping) if mapping else None
-    digest = hashlib.sha256(mapping.read_bytes()).hexdigest() if mapping else ""
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
-    plan = Plan(sources, folder, reader, digest, rerun)
+    plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", rerun)
+    if server and ray:
+        raise ScreeningRefused("--server and --ray: one of them judges")
+    _check_review(plan.review, server, ray, database_url)
     _show_shapes(plan)
     settings = read_settings(
         model=model,
         devices=devices,
         policies=policies,
         default_policy=policy,
-        database_url="sqlite://",
+        database_url=database_url if review else "sqlite://",
     )
-    if server and ray:
-        raise ScreeningRefused("--server and --ray: one of them judges")
     opened: Opened
     if server:
         opened = judging_there(server, policy or "", patience_s)
@@ -107,12 +113,13 @@ def screen(
         each = Engines(engines, cpus_per_engine, gpus_per_engine)
         opened = judging_on_cluster(settings, ray, each, patience_s)
     else:
-        opened = judging_here(settings, patience_s)
+        opened = judging_here(settings, patience_s, plan.review)
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
         out.print(f"guard: {stopped}", style="yellow")
         raise typer.Exit(EXIT_STOPPED) from None
+    write_report(plan.folder)
     _show_result(plan, tally)
 
 
@@ -143,7 +150,23 @@ def _terms(plan: Plan, bench: "Bench | Cluster") -> Terms:
         model=judged.model,
         model_digest=judged.model_digest,
         format=format_of(plan.folder),
+        threshold=bench.threshold,
+        thresholds=bench.thresholds,
+        review=plan.review,
     )
+
+
+def _check_review(
+    review: str, server: str | None, ray: str | None, database_url: str | None
+) -> None:
+    if review and server:
+        raise ScreeningRefused("review: a server's own policy feeds its queue already")
+    if review and ray:
+        raise ScreeningRefused("review: a run with --ray feeds no queue; --server does")
+    if database_url and not review:
+        raise ScreeningRefused("database_url: is of the review queue, which --review feeds")
+    if review:
+        read_share(review)
 
 
 def _num_bytes(sources: Sequence[Source]) -> int | None:
@@ -179,3 +202,4 @@ def _show_result(plan: Plan, tally: Tally) -> None:
         f"({tally.unsafe_share:.2%}), {tally.num_gaps} not judged"
     )
     out.print(f"rows in {plan.folder}; what was not judged, and why: _screening/rejects.jsonl")
+    out.print(f"report: {plan.folder / '_screening' / 'report.html'}", markup=False)

@@ -1,6 +1,8 @@
 """A screening with a scripted judge; as a program, one that is killed in the midst of it.
 
-python screened.py LOG OUT ASKED SLICES MILLISECONDS    so long after so many slices were asked
+python screened.py LOG OUT ASKED SLICES MILLISECONDS [DATABASE_URL]
+
+It dies so long after it has asked so many slices.
 """
 
 import asyncio
@@ -20,17 +22,22 @@ from typing import TYPE_CHECKING
 
 from scripted_judge import JUDGED, ScriptedJudge
 
+from guard_service.config import Settings
+from guard_service.review.store import ReviewStore
 from guard_service.screening.chunk import LineReader
 from guard_service.screening.judge import Judge
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.manifest import Terms
 from guard_service.screening.output import Output
-from guard_service.screening.run import Bench, Watch
-from guard_service.screening.source import find_sources
+from guard_service.screening.referral import Referral
+from guard_service.screening.row import Judged
+from guard_service.screening.run import Bench, Screening, Watch
+from guard_service.screening.source import Source, find_sources
 from guard_service.screening.subject import DIGEST_BYTES, Item, Subject
+from guard_service.startup import load_policies
 
 if TYPE_CHECKING:
-    from guard_service.screening.cluster import Cluster
+    from guard_service.screening.cluster import Cluster, ClusterScreening
 
 CHUNK_LINES = 500
 TERMS = Terms(
@@ -47,6 +54,7 @@ TERMS = Terms(
     format="jsonl",
 )
 NOBODY = Watch()
+POLICY = load_policies(Settings())["default"]
 READER = LineReader(frozenset({Subject.LAST_USER, Subject.REPLY}))
 
 
@@ -83,15 +91,44 @@ def screen(
     stopping: asyncio.Event | None = None,
     rerun: bool = False,
     format: str = "jsonl",
+    review: tuple[str, float | None] | None = None,
 ) -> None:
-    """Screen, by default in chunks of a few lines."""
+    """In chunks of a few lines; `review` is a database, and the share that goes there."""
     sources = find_sources([str(each) for each in inputs])
     terms = replace(TERMS, inputs=tuple(source.name for source in sources), format=format)
+    bench = bench or bench_of(judge or ScriptedJudge())
     with Output(out, terms, rerun=rerun) as output:
-        bench = bench or Bench(judge or ScriptedJudge(), JUDGED, TERMS.list_above)
         screening = bench.screening(READER, output, watch, stopping or asyncio.Event())
-        asyncio.run(screening.run(sources, CHUNK_LINES))
+        asyncio.run(_run(screening, sources, review))
         output.finish()
+
+
+async def _run(
+    screening: "Screening | ClusterScreening",
+    sources: Sequence[Source],
+    review: tuple[str, float | None] | None,
+) -> None:
+    if review is None:
+        return await screening.run(sources, CHUNK_LINES)
+    assert isinstance(screening, Screening)
+    url, share = review
+    async with opened_store(url) as store:
+        referral = Referral(store, POLICY, JUDGED.model, share)
+        await replace(screening, referral=referral).run(sources, CHUNK_LINES)
+
+
+def bench_of(judge: Judge, judged: Judged = JUDGED) -> Bench:
+    return Bench(judge, judged, TERMS.list_above, TERMS.threshold, TERMS.thresholds)
+
+
+@asynccontextmanager
+async def opened_store(url: str) -> AsyncIterator[ReviewStore]:
+    store = ReviewStore(url)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
 
 
 class Recording(ScriptedJudge):
@@ -113,12 +150,12 @@ class Recording(ScriptedJudge):
 async def recording_worker(folder: Path) -> AsyncIterator[Bench]:
     """In a worker: notes on disk what it has answered, and which process it is."""
     (folder / f"worker-{os.getpid()}").touch()
-    yield Bench(Recording(folder / "asked"), JUDGED, TERMS.list_above)
+    yield bench_of(Recording(folder / "asked"))
 
 
 @asynccontextmanager
 async def worker_of_another_model() -> AsyncIterator[Bench]:
-    yield Bench(ScriptedJudge(), replace(JUDGED, model_digest="other"), TERMS.list_above)
+    yield bench_of(ScriptedJudge(), replace(JUDGED, model_digest="other"))
 
 
 def asked(path: Path) -> list[bytes]:
@@ -127,11 +164,13 @@ def asked(path: Path) -> list[bytes]:
 
 
 def main() -> None:
-    log, out, record, slices, milliseconds = sys.argv[1:]
+    log, out, record, slices, milliseconds, *database = sys.argv[1:]
     kill = threading.Timer(float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     kill.daemon = True
     left = count(int(slices), -1)
-    screen([log], Path(out), Recording(Path(record), lambda: next(left) or kill.start()))
+    review = (database[0], None) if database else None
+    judge = Recording(Path(record), lambda: next(left) or kill.start())
+    screen([log], Path(out), judge, review=review)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ from typing import Protocol
 
 from guard_service.errors import ScreeningStopped
 from guard_service.screening.judge import Judge
-from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.judgement import Answers, Judgement, Unjudged
 from guard_service.screening.subject import Item
 
 SLICE_ITEMS = 128
 _MAX_SLICES = 4
-
-Answers = Mapping[bytes, Judgement | Unjudged]  # by digest
 
 
 class Kept(Protocol):

@@ -25,11 +25,11 @@ from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from guard_service.errors import GuardError, ScreeningRefused, ScreeningStopped, Unavailable
-from guard_service.screening.asker import Answers, Asker
+from guard_service.screening.asker import Asker
 from guard_service.screening.chunk import MAX_LINES, LineReader, RawChunk, cut
 from guard_service.screening.engines import Engines
 from guard_service.screening.finished import Finished, finish, judged_by
-from guard_service.screening.judgement import Judgement
+from guard_service.screening.judgement import Answers, Judgement
 from guard_service.screening.manifest import Terms
 from guard_service.screening.output import Output, Published
 from guard_service.screening.row import Judged
@@ -54,6 +54,8 @@ class Cluster:
     engines: Engines
     judged: Judged
     list_above: float
+    threshold: float
+    thresholds: tuple[float | None, ...]
 
     def screening(
         self, reader: LineReader, output: Output, watch: Watch, stopping: asyncio.Event
@@ -216,9 +218,9 @@ def _pool(engines: Engines) -> ActorPoolStrategy:
         "max_concurrent_calls_per_actor": _OPEN_CHUNKS,
         "enable_true_multi_threading": True,
     }
-    if engines.num is not None:
-        return ActorPoolStrategy(size=engines.num, **ahead)
-    return ActorPoolStrategy(min_size=1, initial_size=_num_fitting(engines), **ahead)
+    initial = engines.num or _num_fitting(engines)
+    # At least one: Ray warns of chunks that are fewer than the engines it must have.
+    return ActorPoolStrategy(min_size=1, max_size=engines.num, initial_size=initial, **ahead)
 
 
 def _num_fitting(engines: Engines) -> int:

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from guard_service.errors import ScreeningStopped
-from guard_service.screening.asker import Answers, Asker
+from guard_service.screening.asker import Asker
 from guard_service.screening.chunk import MAX_LINES, Chunk, LineReader, RawChunk, cut
 from guard_service.screening.finished import finish
 from guard_service.screening.judge import Judge
+from guard_service.screening.judgement import Answers
 from guard_service.screening.manifest import Done
 from guard_service.screening.output import Output, Published
+from guard_service.screening.referral import Referral
 from guard_service.screening.row import Judged
 from guard_service.screening.seen import Seen
 from guard_service.screening.source import Source
@@ -42,6 +44,7 @@ class Screening:
     output: Output
     watch: Watch = Watch()
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    referral: Referral | None = None  # None: nobody looks at what is judged
 
     async def run(self, sources: Sequence[Source], max_lines: int = MAX_LINES) -> None:
         """Publish every chunk; ScreeningStopped if `stopping` was set before the last one."""
@@ -77,6 +80,8 @@ class Screening:
 
     async def _publish(self, chunk: Chunk, asked: "asyncio.Task[Answers]") -> None:
         answers = await asked
+        if self.referral:
+            await self.referral.refer(chunk, answers)
         done = await asyncio.to_thread(self._finish, chunk, answers)
         self.watch.on_published(chunk.raw.num_bytes, done)
 
@@ -91,11 +96,14 @@ class Bench:
     judge: Judge
     judged: Judged
     list_above: float
+    threshold: float
+    thresholds: tuple[float | None, ...]  # as the codes of `judged`
+    referral: Referral | None = None
 
     def screening(
         self, reader: LineReader, output: Output, watch: Watch, stopping: asyncio.Event
     ) -> Screening:
-        return Screening(reader, self.judge, output, watch, stopping)
+        return Screening(reader, self.judge, output, watch, stopping, self.referral)
 
 
 def unpublished(

@@ -51,7 +51,8 @@ def two_cores() -> Iterator[None]:
 
 def on_cluster(open_bench: OpenBench) -> Cluster:
     gc.collect()  # or the workers of the run before keep their cores
-    return Cluster(open_bench, Engines(2, num_cpus=1, num_gpus=0), JUDGED, TERMS.list_above)
+    engines = Engines(2, num_cpus=1, num_gpus=0)
+    return Cluster(open_bench, engines, JUDGED, TERMS.list_above, TERMS.threshold, TERMS.thresholds)
 
 
 def here(log: Path, out: Path, format: str = "jsonl") -> dict[str, str]:
