@@ -2,7 +2,7 @@
 
 python screened.py LOG OUT ASKED SLICES MILLISECONDS [DATABASE_URL]
 
-It dies so long after it has asked so many slices.
+It dies so long after its start, or after the slice of that number was asked.
 """
 
 import asyncio
@@ -168,9 +168,13 @@ def main() -> None:
     kill = threading.Timer(float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     kill.daemon = True
     left = count(int(slices), -1)
+
+    def count_down() -> None:
+        next(left) or kill.start()
+
+    count_down()
     review = (database[0], None) if database else None
-    judge = Recording(Path(record), lambda: next(left) or kill.start())
-    screen([log], Path(out), judge, review=review)
+    screen([log], Path(out), Recording(Path(record), count_down), review=review)
 
 
 if __name__ == "__main__":

@@ -85,11 +85,9 @@ def kill_again_and_again(tmp_path: Path, url: str) -> int:
     draw, num_kills = random.Random(KILLS), 0
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     while True:
-        # It asks some 30 slices in all.
-        slices = draw.randrange(20) if num_kills < KILLS else 1000
+        milliseconds = draw.uniform(0, 600) if num_kills < KILLS else 60_000
         command = [sys.executable, str(TESTS / "screened.py"), str(tmp_path / "log.jsonl")]
-        command += [str(tmp_path / "out"), str(tmp_path / "asked"), str(slices)]
-        command += [str(draw.uniform(0, 30)), url]
+        command += [str(tmp_path / "out"), str(tmp_path / "asked"), "0", str(milliseconds), url]
         ended = subprocess.run(
             command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=120
         )
