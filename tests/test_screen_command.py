@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from guard_service import screen_command
 from guard_service.cli import commands
-from guard_service.errors import ScreeningRefused
+from guard_service.errors import ScreeningRefused, StartupRefused
 from guard_service.screening.asker import SLICE_ITEMS
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.run import Bench
@@ -144,6 +144,17 @@ def test_a_review_that_cannot_be_is_refused_before_anything_starts(
 ) -> None:
     command = ["screen", str(EXAMPLE), str(tmp_path / "out"), *flags]
     with pytest.raises(ScreeningRefused, match=problem):
+        CliRunner().invoke(commands, command, catch_exceptions=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_cluster_without_the_extra_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "guard_service.screening.cluster", raising=False)
+    command = ["screen", str(EXAMPLE), str(tmp_path / "out"), "--ray", "local"]
+    with pytest.raises(StartupRefused, match=r"pip install 'guard-service\[ray\]'"):
         CliRunner().invoke(commands, command, catch_exceptions=False)
     assert os.listdir(tmp_path) == []
 

@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager
@@ -218,9 +219,10 @@ def _pool(engines: Engines) -> ActorPoolStrategy:
         "max_concurrent_calls_per_actor": _OPEN_CHUNKS,
         "enable_true_multi_threading": True,
     }
-    initial = engines.num or _num_fitting(engines)
-    # At least one: Ray warns of chunks that are fewer than the engines it must have.
-    return ActorPoolStrategy(min_size=1, max_size=engines.num, initial_size=initial, **ahead)
+    if engines.num is not None:
+        return ActorPoolStrategy(size=engines.num, **ahead)
+    # No fewer later: an engine that waits for work for a moment takes minutes to open again.
+    return ActorPoolStrategy(min_size=_num_fitting(engines), **ahead)
 
 
 def _num_fitting(engines: Engines) -> int:
@@ -236,3 +238,5 @@ def _set_up() -> None:
     context.execution_options.preserve_order = True
     context.target_max_block_size = 1  # so each row is a block, and each chunk a task of its own
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "The minimum number of concurrent actors")  # fewer chunks

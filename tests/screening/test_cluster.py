@@ -43,7 +43,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning:
 def two_cores() -> Iterator[None]:
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     few = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    with mock.patch.dict(os.environ, RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=path):
+    # Ray's workers are nice by 15 otherwise: beside a busy neighbour they would stand still.
+    alike = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "PYTHONPATH": path}
+    with mock.patch.dict(os.environ, alike):
         ray.init("local", log_to_driver=False, logging_level="ERROR", **few)
         yield
         ray.shutdown()
