@@ -22,7 +22,7 @@ from transformers import LlamaForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from calibrate import bake_shift, raise_labels
+from calibrate import bake_shifts, raise_labels
 from encoding import Encoder, fixed_text
 from evaluate import rows_of
 from factors import Folded, fit_factors, items_of, margins_of
@@ -94,12 +94,12 @@ def main() -> None:
     alone = [row for row in split.train if len(row.messages) == 1][:500]
     asked = items_of(alone, lessons, encoder, settings.context)
     check_likeness(model, encoder, alone, np.mean([margins_of(fit, asked) for fit in fits], 0))
-    shift = bake_shift(
+    shifts = bake_shifts(
         model, encoder, list(split.validation), max_false_alarms=settings.max_false_alarms
     )
     raise_labels(model, encoder, list(split.train))
     save(model, encoder, options.out, settings)
-    print(f"the margin was shifted by {shift:+.2f}")
+    print("shifts of the margin:", ", ".join(f"{role} {by:+.2f}" for role, by in shifts.items()))
     print(f"trained after {time.monotonic() - began:.0f} s", flush=True)
 
 
