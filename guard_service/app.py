@@ -82,7 +82,8 @@ async def open_guard(
     try:
         await store.start()
         batcher.start()
-        yield Guard(_pipeline(settings, prepared, batcher), engine, prepared, digest, batcher)
+        pipeline = _pipeline(settings, prepared, batcher, digest)
+        yield Guard(pipeline, engine, prepared, digest, batcher)
     finally:
         await batcher.stop()
         await engine.stop()
@@ -185,7 +186,9 @@ def _patience(settings: Settings) -> Patience:
     )
 
 
-def _pipeline(settings: Settings, prepared: Prepared, batcher: Batcher) -> Pipeline:
+def _pipeline(
+    settings: Settings, prepared: Prepared, batcher: Batcher, digest: "asyncio.Task[str]"
+) -> Pipeline:
     return Pipeline(
         tokenizer=prepared.tokenizer,
         reader=ObservedReader(batcher),
@@ -195,6 +198,7 @@ def _pipeline(settings: Settings, prepared: Prepared, batcher: Batcher) -> Pipel
         limits=limits(settings),
         model=prepared.checkpoint.name,
         min_label_mass=settings.min_label_mass,
+        model_digest=lambda: digest.result() if digest.done() else "",
     )
 
 

@@ -17,6 +17,7 @@ from guard_service.access.command import keys_commands
 from guard_service.access.exposure import PRIVATE
 from guard_service.audit_command import audit_commands
 from guard_service.benchmark.command import bench
+from guard_service.calibrate_command import calibrate_policy
 from guard_service.client import AsyncGuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.client.environment import shown
@@ -28,6 +29,8 @@ from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
+from guard_service.exchange_command import export_items, import_answers
+from guard_service.replay_command import replay
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
 from guard_service.screen_command import screen
@@ -42,6 +45,10 @@ EXIT_BLOCK = 3
 commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+review_commands.command()(replay)
+review_commands.command("calibrate")(calibrate_policy)
+review_commands.command("export")(export_items)
+review_commands.command("import")(import_answers)
 for _group in (review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     review_golden_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     review_keys_file: Path | None = None  # seal the texts that policies keep
     review_keys: str = Field("", repr=False)  # the same, from the environment
+    # Where each text's own key is; empty: beside the SQLite file, or in the same PostgreSQL.
+    review_keys_url: str = Field("", repr=False)
 
     feed_days: Positive = 30  # events are kept for so long, and until they are published
     feed_url: str = Field("", repr=False)  # publish them: nats, amqp(s), redis(s) or kafka(s)://

@@ -11,6 +11,7 @@ from guard_service.client.environment import shown as shown_to_server
 from guard_service.config import Settings
 from guard_service.conversation import Limits
 from guard_service.errors import ScreeningRefused, Unavailable
+from guard_service.screening.culprit import CulpritFinder
 from guard_service.screening.judge import Bench, LocalJudge, NoReview
 from guard_service.screening.remote import Expected, RemoteJudge
 from guard_service.screening.row import Judged
@@ -19,7 +20,7 @@ _DIGEST_POLLS = 240
 
 
 @asynccontextmanager
-async def judging_here(settings: Settings) -> AsyncIterator[Bench]:
+async def judging_here(settings: Settings, patience_s: float = 600.0) -> AsyncIterator[Bench]:
     """The path in this process, with an engine of its own."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
@@ -33,7 +34,8 @@ async def judging_here(settings: Settings) -> AsyncIterator[Bench]:
             tuple(category.code for category in policy.categories),
         )
         pipeline = replace(guard.pipeline, feed=NoReview())
-        judge = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        judge = CulpritFinder(local, patience_s)
         yield Bench(judge, judged, policy.list_above)
 
 

@@ -23,13 +23,15 @@ from guard_service.errors import (
     Unavailable,
     Violation,
 )
+from guard_service.evidence import Evidence
 from guard_service.policy import Action, OnUnavailable, Policy
-from guard_service.prompt import Prompt
-from guard_service.question import PromptBuilder, build_question
+from guard_service.prompt import Prompt, digest_of
+from guard_service.question import PromptBuilder, Question, build_question
 from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
 from guard_service.review.priority import place_of
 from guard_service.sign import TextSign
+from guard_service.usage import NO_TIMINGS, NO_USAGE, Timings, Usage, timings_of, usage_of
 from guard_service.verdict import Reading, Verdict, check_reading, read_verdict, worst_first
 from guard_service.view import View
 
@@ -59,20 +61,6 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    queue_ms: float = 0.0
-    inference_ms: float = 0.0
-    total_ms: float = 0.0
-    batch_size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What is answered; without a verdict only when the assessment is UNAVAILABLE."""
 
@@ -83,12 +71,29 @@ class Outcome:
     assessment: Assessment
     verdict: Verdict | None = None
     coverage: Coverage | None = None
-    usage: Usage = Usage()
-    timings: Timings = Timings()
+    usage: Usage = NO_USAGE
+    timings: Timings = NO_TIMINGS
     review_item_id: str = ""
     signs: frozenset[TextSign] = frozenset()
     worst: View | None = None  # the view that the verdict is of
     readings: tuple[Reading, ...] = ()  # of every window, the worst first
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was asked of the model, and what it found."""
+
+    question: Question
+    readings: tuple[Reading, ...]
+    verdict: Verdict
+
+    @property
+    def worst(self) -> View:
+        return self.question.views[self.verdict.reading]
+
+    def evidence(self, policy: Policy, model_digest: str) -> Evidence:
+        prompts = digest_of(self.question.prompts)
+        return Evidence(policy, self.readings, self.question.signs, model_digest, prompts)
 
 
 class PromptReader(Protocol):
@@ -110,6 +115,7 @@ class Pipeline:
     model: str
     min_label_mass: float
     on_fallback: Callable[[Outcome], None] = lambda _: None
+    model_digest: Callable[[], str] = lambda: ""
 
     async def moderate(self, check: Check) -> Outcome:
         """Judge the last message, or all; raises InvalidRequest, Unavailable or ReadingRejected."""
@@ -124,13 +130,13 @@ class Pipeline:
                     build_question, self.tokenizer, check.conversation, check.judge, policy
                 )
                 # Once begun it must end, or the tenant is charged amiss.
-                await asyncio.shield(check.settle(_usage(question.prompts).prompt_tokens))
+                await asyncio.shield(check.settle(usage_of(question.prompts).prompt_tokens))
                 answers = await self.reader.read(question.prompts, check.caller)
                 readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
                 verdict = read_verdict(readings, policy)
                 decision = decide(verdict, policy, check.request_id, question.signs)
-                worst = question.views[verdict.reading]
-                item_id = await self._feed_review(check, policy, decision, verdict, worst)
+                judged = Judged(question, tuple(readings), verdict)
+                item_id = await self._feed_review(check, policy, decision, judged)
         except (Unavailable, ReadingRejected) as error:
             return await self._fall_back(check, policy, error, decision)
         return Outcome(
@@ -141,11 +147,11 @@ class Pipeline:
             Assessment.COMPLETE if question.coverage.is_complete else Assessment.PARTIAL,
             verdict,
             question.coverage,
-            _usage(question.prompts),
-            _timings(answers, started),
+            usage_of(question.prompts),
+            timings_of(answers, started),
             item_id,
             question.signs,
-            worst,
+            judged.worst,
             worst_first(readings, verdict),
         )
 
@@ -164,12 +170,12 @@ class Pipeline:
         check: Check,
         policy: Policy,
         decision: Decision,
-        verdict: Verdict | None = None,
-        worst: View | None = None,
+        judged: Judged | None = None,
     ) -> str:
         """Write the review item, if there is to be one, before the answer leaves; its id."""
         if decision.review_reason is None:
             return ""
+        verdict = judged.verdict if judged else None
         item = ReviewItem(
             id=uuid.uuid4().hex,
             request_id=check.request_id,
@@ -184,11 +190,12 @@ class Pipeline:
             model=self.model,
             conversation_digest=check.conversation.digest(),
             scores={s.category.code: s.score for s in verdict.categories} if verdict else {},
-            judged_message=worst.message if worst else None,
+            judged_message=judged.worst.message if judged else None,
             labels=check.labels,
             tenant=check.tenant,
             place=place_of(decision, verdict, policy, check.labels),
             conversation=check.conversation,
+            evidence=judged.evidence(policy, self.model_digest()) if judged else None,
         )
         return await self.feed.add(item)
 
@@ -232,19 +239,3 @@ async def _until(deadline_s: float) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise DeadlineExceeded from None
-
-
-def _usage(prompts: Sequence[Prompt]) -> Usage:
-    return Usage(
-        prompt_tokens=sum(prompt.num_tokens for prompt in prompts),
-        cached_tokens=sum(len(prompt.prefix.ids) for prompt in prompts),
-    )
-
-
-def _timings(answers: Sequence[Answer], started: float) -> Timings:
-    return Timings(
-        queue_ms=max(answer.queue_ms for answer in answers),
-        inference_ms=max(answer.inference_ms for answer in answers),
-        total_ms=(time.monotonic() - started) * 1000,
-        batch_size=max(answer.batch_size for answer in answers),
-    )

@@ -6,6 +6,7 @@ message and not from the number of messages, and neighbours of one side are join
 Changing a word here changes verdicts. Knows nothing of tokens beyond carrying their ids.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -101,6 +102,12 @@ class Prompt:
     @property
     def num_tokens(self) -> int:
         return len(self.prefix.ids) + len(self.ids)
+
+
+def digest_of(prompts: Iterable[Prompt]) -> str:
+    """SHA-256 over the ids that the model reads: equal prompts have equal digests."""
+    ids = [[*prompt.prefix.ids, *prompt.ids] for prompt in prompts]
+    return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
 
 
 def judged_side(conversation: Conversation) -> str:

@@ -18,7 +18,7 @@ from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
 from guard_service.errors import InvalidRequest, Violation
 from guard_service.review.place import set_back
-from guard_service.review.store import ReviewStore
+from guard_service.review.store import ReviewStore, open_store
 
 T = TypeVar("T")
 
@@ -153,6 +153,23 @@ def republish(
         raise InvalidRequest((Violation("sink", "is none, or has not come so far"),))
 
 
+@review_commands.command()
+def erase(
+    subject: Annotated[str, typer.Option(help="What callers set as the label `subject`.")],
+    tenant: Annotated[str, typer.Option(help="Whose caller it was.")] = "",
+    actor: As = None,
+    database_url: Annotated[str | None, typer.Option()] = None,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+) -> None:
+    """Destroy the keys of a subject's texts, and forget who it was; nothing brings them back."""
+    settings = read_settings(database_url=database_url)
+    if not is_sure:
+        typer.confirm("The texts will be gone, in every backup too. Go on?", abort=True)
+    by = actor or getpass.getuser()
+    erased = asyncio.run(_with_store(settings, lambda store: store.erase(subject, tenant, by)))
+    out.print(f"{erased} items erased")
+
+
 def _client(server: str, reviewer: str | None) -> ReviewClient:
     connection = shown()
     if not connection.get("api_key"):
@@ -172,9 +189,5 @@ def _review_items(settings: Settings, server: str | None, limit: int) -> list[An
 
 
 async def _with_store(settings: Settings, work: Callable[[ReviewStore], Awaitable[T]]) -> T:
-    store = ReviewStore(settings.database_url)
-    await store.start()
-    try:
+    async with open_store(settings.database_url, keys_url=settings.review_keys_url) as store:
         return await work(store)
-    finally:
-        await store.stop()

@@ -69,7 +69,7 @@ def screen(
     devices: Annotated[str | None, typer.Option(help="auto, cpu, or cuda:N,...")] = None,
     policies: Annotated[Path | None, typer.Option(help="Folder of policy files.")] = None,
     patience_s: Annotated[
-        float, typer.Option(min=0, help="How long to wait for a server that is away.")
+        float, typer.Option(min=0, help="How long to wait for a server or an engine that is away.")
     ] = 600.0,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
@@ -86,7 +86,11 @@ def screen(
         default_policy=policy,
         database_url="sqlite://",
     )
-    opened = judging_there(server, policy or "", patience_s) if server else judging_here(settings)
+    opened = (
+        judging_there(server, policy or "", patience_s)
+        if server
+        else judging_here(settings, patience_s)
+    )
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:

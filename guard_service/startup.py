@@ -101,13 +101,16 @@ def window_tokens(settings: Settings, checkpoint: Checkpoint) -> int:
 
 
 def _open_store(settings: Settings) -> ReviewStore:
-    store = ReviewStore(settings.database_url, _sealer(settings))
-    if problem := database_problem(settings.database_url):
-        raise SettingsInvalid(f"database_url: {problem}")
+    url, keys_url = settings.database_url, settings.review_keys_url
+    store = ReviewStore(url, open_sealer(settings), keys_url)
+    for setting, each in ("database_url", url), ("review_keys_url", keys_url):
+        if each and (problem := database_problem(each)):
+            raise SettingsInvalid(f"{setting}: {problem}")
     return store
 
 
-def _sealer(settings: Settings) -> Sealer:
+def open_sealer(settings: Settings) -> Sealer:
+    """What opens kept texts; SettingsInvalid if the keys cannot be read."""
     text, path = settings.review_keys, settings.review_keys_file
     if path is not None:
         try:

@@ -21,6 +21,7 @@ from guard_service.errors import (
     ReadingRejected,
     StoreUnavailable,
 )
+from guard_service.evidence import redecide
 from guard_service.pipeline import Assessment, Check, Outcome, Pipeline
 from guard_service.policy import Action, OnUnavailable, Policy
 from guard_service.prompt import Prompt
@@ -111,6 +112,31 @@ async def test_a_blocked_message_is_written_for_review_before_the_answer() -> No
     assert item.codes == ("S1",)
     assert item.labels == {"chat": "7"}
     assert item.conversation_digest == judged.digest()
+
+
+async def test_what_a_decision_rests_on_goes_to_review_with_it() -> None:
+    feed = Feed()
+    guard = replace(pipeline(SAFE, UNSAFE, feed=feed), model_digest=lambda: "m")
+    await guard.moderate(HELLO)
+    (item,) = feed.items
+    assert item.evidence
+    assert item.evidence.readings == (SAFE, UNSAFE)
+    assert item.evidence.policy == guard.policies["test"]
+    assert (item.evidence.model_digest, len(item.evidence.prompt_digest)) == ("m", 64)
+    verdict, decision = redecide(item.evidence, item.evidence.policy, "r-1")
+    assert (decision.action, verdict.unsafe_score) == (item.action, item.unsafe_score)
+
+
+@pytest.mark.parametrize(
+    ("values", "inclusion"), [({"sample": 0.999}, 0.999), ({"band": 0.5}, 1.0)]
+)
+async def test_an_item_says_how_probable_it_was_that_people_see_it(
+    values: dict[str, float], inclusion: float
+) -> None:
+    feed = Feed()
+    await pipeline(SAFE, feed=feed, review={"band": 0.0} | values).moderate(HELLO)
+    (item,) = feed.items
+    assert item.place.inclusion == inclusion
 
 
 async def test_without_a_request_id_one_is_made_up() -> None:

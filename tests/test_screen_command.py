@@ -1,14 +1,29 @@
 """`guard screen` in processes of its own, with a real engine here and behind a server."""
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
+from scripted_judge import JUDGED, ScriptedJudge
 from serving import serving
+from typer.testing import CliRunner
+
+from guard_service import screen_command
+from guard_service.cli import commands
+from guard_service.screening.asker import SLICE_ITEMS
+from guard_service.screening.judge import Bench
+from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.subject import Item
+from guard_service.stop import _end_at_once
 
 EXAMPLE = Path(__file__).parent.parent / "docs/examples/chatlog.jsonl"
 
@@ -47,6 +62,50 @@ def test_rows_are_the_same_whether_judged_here_or_by_a_server(tmp_path: Path) ->
     lines = {row["line"] for row in local}
     lines |= {json.loads(line)["line"] for line in rejects[0].read_text().splitlines()}
     assert lines == set(range(1, len(EXAMPLE.read_bytes().splitlines()) + 1))
+
+
+class Interrupted(ScriptedJudge):
+    """Somebody presses Ctrl-C once two slices are judged, and it is noticed before the third is."""
+
+    async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]:
+        if len(self.asked) >= 2 * SLICE_ITEMS:
+            if signal.getsignal(signal.SIGINT) is not _end_at_once:
+                os.kill(os.getpid(), signal.SIGINT)
+            while signal.getsignal(signal.SIGINT) is not _end_at_once:
+                await asyncio.sleep(0)
+        return await super().judge(items)
+
+
+@pytest.fixture
+def _same_signals_after() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_same_signals_after")
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Interrupted(), ScriptedJudge()
+    judges = iter((first, second))
+
+    @asynccontextmanager
+    async def scripted(*_: object) -> AsyncIterator[Bench]:
+        yield Bench(next(judges), JUDGED, 0.5)
+
+    monkeypatch.setattr(screen_command, "judging_here", scripted)
+    log, out = tmp_path / "log.jsonl", tmp_path / "out"
+    log.write_text("".join(json.dumps({"text": f"question {n}"}) + "\n" for n in range(1000)))
+    stopped = CliRunner().invoke(commands, ["screen", str(log), str(out)])
+    assert stopped.exit_code == 130
+    assert "nothing is lost" in stopped.stderr
+    assert len(first.asked) < 1000
+    assert CliRunner().invoke(commands, ["screen", str(log), str(out)]).exit_code == 0
+    asked = first.asked + second.asked
+    assert len(asked) == len(set(asked)) == 1000  # none was lost, none asked again
+    assert [row["line"] for row in rows(out)] == list(range(1, 1001))
 
 
 def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:

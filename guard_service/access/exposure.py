@@ -18,6 +18,7 @@ PRIVATE: dict[str, Any] = {
     "tokens_per_minute": 0,
     "quota_redis_url": "",
     "console": "off",
+    "review_keys_url": "",
 }
 
 

@@ -27,6 +27,7 @@ class Act(Enum):
     RETRACTED = "retracted"
     APPEALED = "appealed"
     MARKED_GOLDEN = "marked_golden"
+    ERASED = "erased"  # a text, after its time or with its subject; without an item: a subject
 
 
 def note(

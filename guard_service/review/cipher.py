@@ -1,4 +1,4 @@
-"""Seals the texts that a policy keeps: AES-256-GCM, with a key for each tenant."""
+"""Seals the texts that a policy keeps: AES-256-GCM, each with a key that its tenant's key seals."""
 
 import base64
 import binascii
@@ -22,9 +22,17 @@ _NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedKey:
+    """A text's own key, under the tenant's key of that id; without data it is the tenant's."""
+
     key_id: str
-    data: bytes = field(repr=False)
+    data: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    text: bytes = field(repr=False)
+    key: SealedKey
 
 
 class Sealer:
@@ -36,20 +44,22 @@ class Sealer:
         self._first = next(iter(self._keys))
 
     def seal(self, conversation: Conversation, tenant: str, item_id: str) -> Sealed:
-        nonce, text = os.urandom(_NONCE_BYTES), json.dumps(_to_json(conversation)).encode()
-        cipher = self._cipher(self._first, tenant)
-        return Sealed(self._first, nonce + cipher.encrypt(nonce, text, item_id.encode()))
+        own, text = os.urandom(_KEY_BYTES), json.dumps(_to_json(conversation)).encode()
+        key = _encrypt(self._cipher(self._first, tenant), own, f"key of {item_id}")
+        return Sealed(_encrypt(AESGCM(own), text, item_id), SealedKey(self._first, key))
 
     def open(self, sealed: Sealed, tenant: str, item_id: str) -> Conversation | None:
         """The conversation; None where its key is gone, or it is not what was sealed there."""
-        if sealed.key_id not in self._keys:
+        key = sealed.key
+        if key.key_id not in self._keys:
             return None
-        nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
+        cipher = self._cipher(key.key_id, tenant)
         try:
-            text = self._cipher(sealed.key_id, tenant).decrypt(nonce, data, item_id.encode())
+            if key.data:
+                cipher = AESGCM(_decrypt(cipher, key.data, f"key of {item_id}"))
+            return _from_json(json.loads(_decrypt(cipher, sealed.text, item_id)))
         except InvalidTag:
             return None
-        return _from_json(json.loads(text))
 
     def _cipher(self, key_id: str, tenant: str) -> AESGCM:
         info = b"guard review text\x00" + tenant.encode()
@@ -65,6 +75,15 @@ def read_keys(text: str) -> tuple[bytes, ...]:
     if any(len(key) != _KEY_BYTES for key in keys):
         raise SettingsInvalid(f"review_keys: each line is {_KEY_BYTES} bytes in base64")
     return keys
+
+
+def _encrypt(cipher: AESGCM, data: bytes, about: str) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, data, about.encode())
+
+
+def _decrypt(cipher: AESGCM, data: bytes, about: str) -> bytes:
+    return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], about.encode())
 
 
 def _to_json(conversation: Conversation) -> list[Any]:

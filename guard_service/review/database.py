@@ -1,7 +1,8 @@
 """Opens the database and runs transactions on its threads; what returned is on disk.
 
-SQLite is used by one thread through one connection, with a rollback journal and synchronous=FULL:
-before 3.51.3 a write-ahead log could be corrupted by two connections.
+SQLite is used by one thread through one connection, with synchronous=FULL and a rollback journal:
+before 3.51.3 a write-ahead log could be corrupted by two connections. The journal is truncated, not
+deleted: FULL does not wait for a deletion, and after a power cut it would undo what was committed.
 """
 
 import asyncio
@@ -30,10 +31,7 @@ class Database:
     """All SQL runs on threads, so that nothing waits inside the event loop."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.engine = _create(_read_url(url))
-        except (SQLAlchemyError, ImportError) as error:  # not the URL: it can hold a password
-            raise SettingsInvalid(f"database_url: {type(error).__name__}") from None
+        self.engine = open_engine(url, "database_url")
         num_threads = 1 if self.is_sqlite else _NUM_THREADS
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="review-store")
 
@@ -88,6 +86,14 @@ class Database:
         command.upgrade(config, "head")
 
 
+def open_engine(url: str, setting: str) -> Engine:
+    """Connects at the first use; SettingsInvalid names the setting if the URL means nothing."""
+    try:
+        return _create(_read_url(url))
+    except (SQLAlchemyError, ImportError) as error:  # not the URL: it can hold a password
+        raise SettingsInvalid(f"{setting}: {type(error).__name__}") from None
+
+
 def database_problem(url: str) -> str | None:
     """Why items cannot be written there, or None; makes no file and changes none."""
     try:
@@ -123,7 +129,7 @@ def _create(url: URL) -> Engine:
 
 def _harden(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions late, or never
-    pragmas = "journal_mode=DELETE", "synchronous=FULL", "busy_timeout=5000", "secure_delete=ON"
+    pragmas = "journal_mode=TRUNCATE", "synchronous=FULL", "busy_timeout=5000", "secure_delete=ON"
     for pragma in (*pragmas, "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -7,7 +7,10 @@ from enum import Enum
 
 from guard_service.conversation import Conversation, Role
 from guard_service.decision import ReviewReason
+from guard_service.evidence import Evidence
 from guard_service.policy import Action
+
+SUBJECT_LABEL = "subject"  # whom the conversation is of, by the caller's own id
 
 
 class Lane(Enum):
@@ -36,6 +39,7 @@ class Place:
     language: str = ""
     looks_wanted: int = 1  # by different people
     keep_text_s: int = 0  # 0: the text is not stored
+    inclusion: float | None = 1.0  # how probable it was that people see it; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,9 @@ class ReviewItem:
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     tenant: str = ""  # whose it is; empty where callers are not known
     place: Place = Place()
-    # Only on its way to the disk, and for who holds a claim.
+    # Only on their way to the disk, and for who holds a claim.
     conversation: Conversation | None = field(default=None, repr=False, compare=False)
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

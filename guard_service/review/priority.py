@@ -27,14 +27,16 @@ def place_of(
     """Where the item of this decision waits."""
     codes = [score.category.code for score in verdict.flagged] if verdict else []
     weight = _uncertainty(verdict, policy) * _severity(codes, policy)
+    is_sampled = decision.review_reason is ReviewReason.SAMPLED
     needs_two = not set(codes).isdisjoint(policy.review.second_look)
     return Place(
-        Lane.RANDOM if decision.review_reason is ReviewReason.SAMPLED else Lane.RANKED,
+        Lane.RANDOM if is_sampled else Lane.RANKED,
         level_of(weight),
         codes[0] if codes else "",
         labels.get(LANGUAGE_LABEL, ""),
         2 if needs_two else 1,
         policy.review.keep_text_days * _DAY_S,
+        policy.review.sample if is_sampled else 1.0,
     )
 
 

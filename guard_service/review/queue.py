@@ -35,6 +35,7 @@ from guard_service.review.row import item_from_row, utc_from_ms
 from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import of_tenant, review_items
+from guard_service.review.text import has_text
 
 items = review_items.c
 
@@ -196,8 +197,8 @@ class ReviewQueue:
         item = item_from_row(row)
         if with_text:
             item = replace(item, conversation=self._store.read_text(connection, item, reviewer))
-        has_text = self._store.has_text(connection, item)
-        return Claim(item, held.token, utc_from_ms(row["lease_until_ms"]), has_text)
+        until = utc_from_ms(row["lease_until_ms"])
+        return Claim(item, held.token, until, has_text(connection, item.id))
 
     def _held_row(self, connection: Connection, reviewer: Reviewer, held: Held) -> RowMapping:
         statement = select(review_items).where(*self._holds(reviewer, held))

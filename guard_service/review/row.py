@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping
 from guard_service.conversation import Role
 from guard_service.decision import ReviewReason
 from guard_service.policy import Action
-from guard_service.review.item import Lane, Outcome, Place, Resolution, ReviewItem
+from guard_service.review.item import SUBJECT_LABEL, Lane, Outcome, Place, Resolution, ReviewItem
 
 
 def row_from_item(item: ReviewItem) -> dict[str, Any]:
@@ -26,16 +26,18 @@ def row_from_item(item: ReviewItem) -> dict[str, Any]:
         "policy": item.policy,
         "policy_version": item.policy_version,
         "model": item.model,
-        "scores": json.dumps({code: round(score, 6) for code, score in item.scores.items()}),
+        "scores": json.dumps(dict(item.scores)),
         "judged_message": item.judged_message,
         "labels": json.dumps(dict(item.labels)),
         "tenant": item.tenant,
+        "subject": item.labels.get(SUBJECT_LABEL, ""),
         "lane": item.place.lane.value,
         "level": item.place.level,
         "category": item.place.category,
         "language": item.place.language,
         "opened_ms": int(item.created_at.timestamp() * 1000),
         "looks_wanted": item.place.looks_wanted,
+        "inclusion": item.place.inclusion,
     }
 
 
@@ -63,6 +65,7 @@ def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
             row["category"],
             row["language"],
             row["looks_wanted"],
+            inclusion=row["inclusion"],
         ),
         **given,
     )

@@ -1,21 +1,25 @@
 """Keeps review items and, where the policy says so, their sealed texts."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from guard_service.conversation import Conversation
-from guard_service.errors import ReviewItemUnknown, StoreUnavailable
+from guard_service.errors import InvalidRequest, ReviewItemUnknown, StoreUnavailable, Violation
 from guard_service.review.audit import Act, note
-from guard_service.review.cipher import Sealed, Sealer
+from guard_service.review.cipher import Sealer
 from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
 from guard_service.review.dialect import clock_ms
+from guard_service.review.erasure import MAX_ERASED, erase_expired, erase_subject
 from guard_service.review.event import EventKind
+from guard_service.review.evidence import keep_evidence
 from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
+from guard_service.review.keyring import Keyring, beside
 from guard_service.review.outbox import record
 from guard_service.review.row import (
     data_of_item,
@@ -28,24 +32,26 @@ from guard_service.review.table import (
     of_tenant,
     review_items,
     review_reads,
-    review_requests,
     review_resolutions,
-    review_texts,
 )
+from guard_service.review.text import Texts
 
 _PURGE_EVERY_S = 600.0
-_ANSWERS_KEPT_MS = 24 * 3600 * 1000  # for requests sent again
 
 
 class ReviewStore:
-    def __init__(self, url: str, sealer: Sealer | None = None) -> None:
+    """`keys_url` is where the keys of texts are; see `keyring.py`."""
+
+    def __init__(self, url: str, sealer: Sealer | None = None, keys_url: str = "") -> None:
         self.database = Database(url)
-        self.sealer = sealer or Sealer()
+        self._keyring = Keyring(keys_url or beside(url))
+        self._texts = Texts(sealer or Sealer(), self._keyring)
         self._purging: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Create or migrate the tables; StoreUnavailable if the database cannot be used."""
         await self.database.start()
+        await self.database.run(lambda _: self._keyring.create())
         self._purging = asyncio.create_task(self._purge_again_and_again())
 
     async def stop(self) -> None:
@@ -53,6 +59,7 @@ class ReviewStore:
             self._purging.cancel()
             await asyncio.gather(self._purging, return_exceptions=True)
         await self.database.stop()
+        self._keyring.close()
 
     async def add(self, item: ReviewItem) -> str:
         """Write the item to disk; its id, or that of the same item if it was written before."""
@@ -73,26 +80,27 @@ class ReviewStore:
         return await self.database.read(_num_waiting)
 
     async def purge(self) -> int:
-        """Delete the texts whose time is over; how many."""
-        return await self.database.run(_purge)
+        """Erase the texts whose time is over; how many."""
+        return await self._erase_all(lambda c: erase_expired(c, self._texts))
+
+    async def erase(self, subject: str, tenant: str, actor: str) -> int:
+        """Make the texts of the subject unreadable and forget them; the number of their items."""
+        if not subject:  # which is that of every item without one
+            raise InvalidRequest((Violation("subject", "is empty"),))
+        return await self._erase_all(
+            lambda c: erase_subject(c, self._texts, subject, tenant, actor)
+        )
 
     def read_text(
         self, connection: Connection, item: ReviewItem, reviewer: Reviewer
     ) -> Conversation | None:
         """The text that was kept, while its time is not over; who read it is kept as well."""
-        text = self._text_of(connection, item)
+        text = self._texts.read(connection, item)
         if text is not None:
             read = {"item_id": item.id, "reviewer": reviewer.name, "read_ms": clock_ms(connection)}
             connection.execute(insert(review_reads).values(read))
             note(connection, Act.READ, item.id, item.tenant, reviewer.name)
         return text
-
-    def has_text(self, connection: Connection, item: ReviewItem) -> bool:
-        return _sealed(connection, item) is not None
-
-    def _text_of(self, connection: Connection, item: ReviewItem) -> Conversation | None:
-        sealed = _sealed(connection, item)
-        return self.sealer.open(sealed, item.tenant, item.id) if sealed else None
 
     def _add(self, item: ReviewItem, connection: Connection) -> str:
         columns = review_items.c
@@ -105,23 +113,20 @@ class ReviewStore:
             return str(found)
         connection.execute(insert(review_items).values(row_from_item(item)))
         if item.conversation is not None and item.place.keep_text_s:
-            self._keep_text(item, item.conversation, connection)
+            self._texts.keep(connection, item, item.conversation)
+        if item.evidence is not None:
+            keep_evidence(connection, item.id, item.evidence)
         record(connection, EventKind.ADDED, item.id, item.tenant, data_of_item(item))
         note(connection, Act.DECIDED, item.id, item.tenant, **decision_of_item(item))
         return item.id
 
-    def _keep_text(
-        self, item: ReviewItem, conversation: Conversation, connection: Connection
-    ) -> None:
-        sealed = self.sealer.seal(conversation, item.tenant, item.id)
-        connection.execute(
-            insert(review_texts).values(
-                item_id=item.id,
-                key_id=sealed.key_id,
-                sealed=sealed.data,
-                expires_ms=clock_ms(connection) + item.place.keep_text_s * 1000,
-            )
-        )
+    async def _erase_all(self, erase: Callable[[Connection], int]) -> int:
+        num_erased = 0
+        while num_now := await self.database.run(erase):
+            num_erased += num_now
+            if num_now < MAX_ERASED:
+                break
+        return num_erased
 
     async def _purge_again_and_again(self) -> None:
         while True:
@@ -130,26 +135,22 @@ class ReviewStore:
             await asyncio.sleep(_PURGE_EVERY_S)
 
 
-def _sealed(connection: Connection, item: ReviewItem) -> Sealed | None:
-    columns = review_texts.c
-    statement = select(columns.key_id, columns.sealed).where(
-        columns.item_id == item.id, columns.expires_ms > clock_ms(connection)
-    )
-    row = connection.execute(statement).one_or_none()
-    return Sealed(*row) if row else None
+@asynccontextmanager
+async def open_store(
+    url: str, sealer: Sealer | None = None, keys_url: str = ""
+) -> AsyncIterator[ReviewStore]:
+    """The store, for as long as a command lives."""
+    store = ReviewStore(url, sealer, keys_url)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
 
 
 def _num_waiting(connection: Connection) -> int:
     waiting = review_items.c.lane.in_([Lane.RANKED.value, Lane.RANDOM.value])
     return connection.execute(select(func.count()).where(waiting)).scalar_one()
-
-
-def _purge(connection: Connection) -> int:
-    now_ms = clock_ms(connection)
-    answered_ms = review_requests.c.answered_ms
-    connection.execute(delete(review_requests).where(answered_ms < now_ms - _ANSWERS_KEPT_MS))
-    over = delete(review_texts).where(review_texts.c.expires_ms <= now_ms)
-    return connection.execute(over).rowcount
 
 
 def _record(connection: Connection, item_id: str, tenant: str | None) -> Record:

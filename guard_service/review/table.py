@@ -22,6 +22,7 @@ from sqlalchemy import (
 from guard_service.review.dialect import AnyText
 
 _IS_HELD = text("holder <> ''")
+_IS_KNOWN = text("subject <> ''")
 
 metadata = MetaData()
 
@@ -45,12 +46,14 @@ review_items = Table(
     Column("judged_message", Integer),
     Column("labels", Text, nullable=False),
     Column("tenant", String(64), nullable=False),
+    Column("subject", AnyText, nullable=False, server_default=""),  # of the label; until erased
     # Where it waits, and for whom.
     Column("lane", String(8), nullable=False, server_default="ranked"),
     Column("level", Integer, nullable=False, server_default="8"),
     Column("category", String(8), nullable=False, server_default=""),
     Column("language", AnyText, nullable=False, server_default=""),
     Column("opened_ms", BigInteger, nullable=False, server_default="0"),
+    Column("inclusion", Float),  # how probable it was that people see it; NULL: not known
     # Who has it. The token grows with each claim and fences who had it before.
     Column("holder", AnyText, nullable=False, server_default=""),
     Column("token", BigInteger, nullable=False, server_default="0"),
@@ -65,6 +68,13 @@ review_items = Table(
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
     Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
+    Index(
+        "review_items_of_subject",
+        "tenant",
+        "subject",
+        postgresql_where=_IS_KNOWN,
+        sqlite_where=_IS_KNOWN,
+    ),
     Index("review_items_opened", "opened_ms"),
     Index("review_items_of_text", "tenant", "conversation_digest"),
     Index("review_items_of_category", "tenant", "category", "lane", "opened_ms"),
@@ -98,6 +108,26 @@ review_texts = Table(
     Column("key_id", String(16), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("expires_ms", BigInteger, nullable=False, index=True),
+)
+
+# The deciding part of every policy that an item was decided by, by its digest.
+review_policies = Table(
+    "review_policies",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("content", Text, nullable=False),
+)
+
+# What the model read of an item, so that it can be decided again.
+review_evidence = Table(
+    "review_evidence",
+    metadata,
+    Column("item_id", ForeignKey("review_items.id"), primary_key=True),
+    Column("policy_digest", ForeignKey("review_policies.digest"), nullable=False),
+    Column("model_digest", String(64), nullable=False),
+    Column("prompt_digest", String(64), nullable=False),
+    Column("signs", Text, nullable=False),
+    Column("readings", Text, nullable=False),
 )
 
 # Each time that a text left the store for a person's eyes.

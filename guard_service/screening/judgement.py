@@ -34,10 +34,15 @@ class Judgement:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Judgement":
-        values: dict[str, Any] = orjson.loads(data)
-        values["worst"] = WindowScores(**values["worst"])
-        values["others"] = tuple(WindowScores(**each) for each in values["others"])
-        return cls(**values)
+        values: dict[str, Any] = _frozen(orjson.loads(data))
+        worst = WindowScores(**_frozen(values.pop("worst")))
+        others = tuple(WindowScores(**_frozen(each)) for each in values.pop("others"))
+        return cls(**values, worst=worst, others=others)
+
+
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
 
 
 class _Reading(Protocol):

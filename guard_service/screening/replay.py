@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from guard_service.decision import draw
 from guard_service.errors import ScreeningRefused
+from guard_service.evidence import unasked
 from guard_service.policy import Action, Policy, SignRule
 from guard_service.screening.manifest import Terms
 
@@ -47,19 +48,8 @@ class Redecided:
 
 def check_answerable(policy: Policy, terms: Terms) -> None:
     """ScreeningRefused where the model was not asked what this policy would have to know."""
-    codes = {category.code for category in policy.categories}
-    if unasked := sorted(codes - set(terms.codes)):
-        raise ScreeningRefused(f"policy: the model was not asked for {', '.join(unasked)}")
-    if missing := sorted(set(terms.codes) - codes):
-        raise ScreeningRefused(
-            f"policy: the model was asked for {', '.join(missing)} too, which shares its scores "
-            'with the others; keep it with action = "allow"'
-        )
-    if policy.list_above < terms.list_above:
-        raise ScreeningRefused(
-            f"policy: the model was asked for its list of categories from {terms.list_above} "
-            f"upwards, and this policy wants it from {policy.list_above}"
-        )
+    if problem := unasked(policy, terms.codes, terms.list_above):
+        raise ScreeningRefused(f"policy: {problem}")
 
 
 def read_windows(table: pa.Table, codes: Sequence[str]) -> Windows:

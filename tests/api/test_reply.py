@@ -9,11 +9,12 @@ from guard_service.api.reply import policy_message, response_from_outcome, revie
 from guard_service.conversation import Judge, Role
 from guard_service.decision import Decision, ReviewReason
 from guard_service.engine.window import Coverage
-from guard_service.pipeline import Assessment, Outcome, Timings, Usage
+from guard_service.pipeline import Assessment, Outcome
 from guard_service.policy import Action, OnUnavailable
 from guard_service.review.item import Outcome as ReviewOutcome
 from guard_service.review.item import ReviewItem
 from guard_service.sign import TextSign
+from guard_service.usage import Timings, Usage
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import review_pb2
 from guard_service.verdict import Reading, read_verdict

@@ -1,13 +1,10 @@
-"""Writes, claims and resolves review items until it is killed; says what was acknowledged.
-
-python review_writer.py URL NUMBER
-"""
+"""Writes, claims and resolves review items until it is killed; says what was acknowledged."""
 
 import asyncio
-import sys
 import uuid
 from datetime import UTC, datetime
 from itertools import count
+from multiprocessing.connection import Connection
 
 from review_items import item
 
@@ -17,18 +14,17 @@ from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 
 
-async def write(url: str, number: str) -> None:
-    store = ReviewStore(url)
-    await store.start()
+def write(url: str, number: int, acknowledge: Connection) -> None:
+    asyncio.run(_write(url, number, acknowledge))
+
+
+async def _write(url: str, number: int, acknowledge: Connection) -> None:
+    store = ReviewStore(url)  # not started: migrating would take most of its life
     queue, reviewer = ReviewQueue(store, draw=lambda: 0.9), Reviewer(f"writer-{number}", "")
     for n in count():
         made = item(id=uuid.uuid4().hex, request_id=f"{number}-{n}", created_at=datetime.now(UTC))
-        print("added", await store.add(made), flush=True)
+        acknowledge.send(("added", await store.add(made)))
         if n % 2 and (claim := await queue.claim(reviewer, 0.05)):
             held = Held(claim.item.id, claim.token)
             await queue.resolve(reviewer, held, Answer(Outcome.UPHELD))
-            print("resolved", claim.item.id, flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(write(*sys.argv[1:]))
+            acknowledge.send(("resolved", claim.item.id))

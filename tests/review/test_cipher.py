@@ -5,7 +5,7 @@ import pytest
 
 from guard_service.conversation import Conversation, Message, Role, ToolCall
 from guard_service.errors import SettingsInvalid
-from guard_service.review.cipher import Sealer, read_keys
+from guard_service.review.cipher import Sealed, SealedKey, Sealer, read_keys
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SAID = Conversation(
@@ -22,8 +22,24 @@ def test_what_was_sealed_opens_for_its_tenant_and_item_alone() -> None:
     assert sealer.open(sealed, "acme", "1") == SAID
     assert sealer.open(sealed, "other", "1") is None
     assert sealer.open(sealed, "acme", "2") is None
-    damaged = replace(sealed, data=sealed.data[:-1] + bytes([sealed.data[-1] ^ 1]))
+    damaged = replace(sealed, text=sealed.text[:-1] + bytes([sealed.text[-1] ^ 1]))
     assert sealer.open(damaged, "acme", "1") is None
+
+
+def test_no_text_opens_with_the_key_of_another() -> None:
+    sealer = Sealer([NEW])
+    one, other = (sealer.seal(SAID, "acme", "1") for _ in range(2))
+    assert sealer.open(replace(one, key=other.key), "acme", "1") is None
+    assert sealer.open(replace(one, key=SealedKey(one.key.key_id)), "acme", "1") is None
+
+
+def test_a_text_of_before_texts_had_keys_of_their_own_still_opens() -> None:
+    sealer = Sealer([NEW])
+    key_id = sealer.seal(SAID, "acme", "1").key.key_id
+    nonce, said = b"n" * 12, b'[["user", "hello", "", []]]'
+    text = nonce + sealer._cipher(key_id, "acme").encrypt(nonce, said, b"1")
+    hello = Conversation((Message(Role.USER, "hello"),))
+    assert sealer.open(Sealed(text, SealedKey(key_id)), "acme", "1") == hello
 
 
 def test_an_exchanged_key_still_opens_what_it_sealed_while_it_is_there() -> None:

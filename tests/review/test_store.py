@@ -95,7 +95,7 @@ async def test_sqlite_writes_through_to_the_disk_without_a_write_ahead_log(
 
     connection = store.database.engine.raw_connection()
     try:
-        assert (pragma("journal_mode"), pragma("synchronous")) == ("delete", 2)  # FULL
+        assert (pragma("journal_mode"), pragma("synchronous")) == ("truncate", 2)  # FULL
     finally:
         connection.close()
 
@@ -140,9 +140,11 @@ CREATE TABLE before (
     labels TEXT NOT NULL, UNIQUE (request_id, conversation_digest));
 INSERT INTO before SELECT sequence, id, request_id, conversation_digest, created_at, reason, action,
     judged_role, unsafe_score, codes, policy, policy_version, model, labels FROM review_items;
+DROP TABLE review_evidence; DROP TABLE review_policies;
 DROP TABLE review_texts; DROP TABLE review_resolutions; DROP TABLE review_requests;
 DROP TABLE review_items; DROP TABLE alembic_version; DROP TABLE review_events;
 DROP TABLE review_feed; DROP TABLE review_sinks; DROP TABLE review_audit;
+DROP TABLE review_text_keys;
 DROP TABLE review_reads; DROP TABLE review_sessions; DROP TABLE review_accounts;
 ALTER TABLE before RENAME TO review_items;
 """

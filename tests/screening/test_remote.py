@@ -4,30 +4,18 @@ from dataclasses import replace
 
 import pytest
 from in_process import Running, running
+from screened_items import items
 from scripted import SAFE, UNSAFE
 
 from guard_service.access.access import Access
 from guard_service.client import AsyncGuardClient
 from guard_service.config import Settings
-from guard_service.conversation import Limits, Message, Role
+from guard_service.conversation import Limits
 from guard_service.errors import EngineUnavailable, Overloaded, Unavailable
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.remote import Expected, RemoteJudge
-from guard_service.screening.subject import Item, Place, Subject, items_of
-from guard_service.screening.transcript import Transcript
 
 EXPECTED = Expected("test", "1", "scripted")
-
-
-def items(*texts: str) -> list[Item]:
-    entries = [
-        entry
-        for text in texts
-        for entry in items_of(
-            Place("log", 1), Transcript((Message(Role.USER, text),)), {Subject.LAST_USER}
-        )
-    ]
-    return [entry for entry in entries if isinstance(entry, Item)]
 
 
 def judge(client: AsyncGuardClient, patience_s: float = 60.0) -> RemoteJudge:

@@ -7,45 +7,21 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_policies import CODES, policy, random_policy
 
 from guard_service.decision import decide
 from guard_service.errors import ScreeningRefused
-from guard_service.policy import Action, Policy
+from guard_service.policy import Action
 from guard_service.screening.manifest import Terms
 from guard_service.screening.replay import check_answerable, redecide
 from guard_service.screening.row import row_schema
 from guard_service.sign import TextSign
 from guard_service.verdict import Reading, Verdict, read_verdict
 
-CODES = ("S1", "S2", "S10")
 TERMS = Terms((), (), "", "p", "1", "d", 0.5, CODES, "m", "d", "parquet")
 # Powers of two, so that a score divided by its unsafe score gives the share back exactly.
 SCORES = (0.125, 0.25, 0.5, 1.0)
 SHARES = ((0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (1.0, 0.0, 0.0), (0.0, 0.25, 0.75))
-
-
-def policy(**values: Any) -> Policy:
-    return Policy.model_validate(
-        {"id": "p", "version": "2", "categories": {code: {} for code in CODES}} | values
-    )
-
-
-def random_policy(draw: random.Random) -> Policy:
-    rules = {
-        code: {
-            "threshold": draw.choice([None, None, 0.0625, 0.125, 0.25]),
-            "action": draw.choice(["allow", "block", "block"]),
-        }
-        for code in CODES
-    }
-    review = {
-        "band": draw.choice([0, 0.125, 0.25]),
-        "sample": draw.choice([0, 0.5, 1]),
-        "blocked": draw.random() < 0.5,
-    }
-    signs = {sign.value: draw.choice(["review", "block"]) for sign in draw.sample([*TextSign], 2)}
-    threshold = draw.choice([0.125, 0.25, 0.5, 0.75])
-    return policy(threshold=threshold, categories=rules, review=review, signs=signs)
 
 
 def random_reading(draw: random.Random) -> Reading:

@@ -11,12 +11,13 @@ from guard_service.decision import Decision
 from guard_service.engine.entry import ANYONE, Answer
 from guard_service.engine.message import Batch, Piece
 from guard_service.errors import SinkUnavailable
-from guard_service.pipeline import Assessment, Check, Outcome, Usage
+from guard_service.pipeline import Assessment, Check, Outcome
 from guard_service.policy import Action
 from guard_service.review.event import Event, EventKind
 from guard_service.sight.journey import watch_call
 from guard_service.sight.metrics import REGISTRY
 from guard_service.sight.observed import ObservedReader, ObservedSink, answered, observed
+from guard_service.usage import Usage
 from guard_service.verdict import CategoryScore, Verdict
 
 POLICY = policy()

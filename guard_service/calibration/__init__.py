@@ -1,0 +1,1 @@
+"""What resolved items say of a policy: `guard review calibrate`."""
