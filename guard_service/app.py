@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from guard_service.access.access import Access
@@ -14,7 +14,6 @@ from guard_service.api.reply import ServerInfo
 from guard_service.api.review import reviewing
 from guard_service.api.server import GuardServer
 from guard_service.config import Settings
-from guard_service.conversation import Limits
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.canary import check_canaries
 from guard_service.engine.machine import find_devices
@@ -22,14 +21,14 @@ from guard_service.engine.message import Engine, Load
 from guard_service.engine.pool import EnginePool
 from guard_service.engine.process import EngineProcess
 from guard_service.engine.reuse import Reuse
-from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.supervisor import OnServing, Supervisor
-from guard_service.engine.watchdog import Patience
+from guard_service.limits import batch_limits, conversation_limits, patience
 from guard_service.pipeline import Pipeline
 from guard_service.publication import Publication, publishing
 from guard_service.quota.meter import Meter, open_limiter
 from guard_service.reload import Reloader
 from guard_service.review.sink.choice import open_sinks
+from guard_service.shadow import shadow_in
 from guard_service.sight.endpoint import Endpoint
 from guard_service.sight.gauges import Sources
 from guard_service.sight.logs import report_loop_error
@@ -77,13 +76,15 @@ async def open_guard(
     digest = asyncio.create_task(asyncio.to_thread(prepared.checkpoint.verify))
     engine = _pool(settings, prepared, digest, on_serving)
     reuse = Reuse(settings.reading_cache_mb * 2**20, settings.min_label_mass)
-    batch_limits, patience = _batch_limits(settings), _patience(settings)
-    batcher = Batcher(lambda: engine.engines, batch_limits, reuse, patience)
+    batcher = Batcher(lambda: engine.engines, batch_limits(settings), reuse, patience(settings))
+    shadow = shadow_in(prepared.shadow, store)
     try:
         await store.start()
         batcher.start()
         pipeline = _pipeline(settings, prepared, batcher, digest)
-        yield Guard(pipeline, engine, prepared, digest, batcher)
+        pipeline = replace(pipeline, on_verdict=shadow.see)
+        async with shadow.keeping():
+            yield Guard(pipeline, engine, prepared, digest, batcher)
     finally:
         await batcher.stop()
         await engine.stop()
@@ -116,7 +117,9 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     """
     address, refusals = f"{settings.host}:{settings.port}", Refusals()
     access = refusals.attempt(lambda: Access(settings))
-    server = access and refusals.attempt(lambda: GuardServer(address, limits(settings), access))
+    server = access and refusals.attempt(
+        lambda: GuardServer(address, conversation_limits(settings), access)
+    )
     endpoint = refusals.attempt(lambda: Endpoint(settings.host, settings.metrics_port))
     console = refusals.attempt(lambda: ConsoleServer(settings))
     on_serving = server.set_serving if server else _ignore
@@ -166,26 +169,6 @@ async def _serve(settings: Settings, read: Callable[[], Settings], stopping: asy
         log.info("draining", extra={"action": "draining"})
 
 
-def limits(settings: Settings) -> Limits:
-    return Limits(settings.max_messages, settings.max_conversation_bytes)
-
-
-def _batch_limits(settings: Settings) -> BatchLimits:
-    return BatchLimits(
-        settings.max_batch_tokens,
-        settings.max_bulk_batch_tokens,
-        settings.max_batch_requests,
-        settings.max_wait_ms,
-        max_queue_passes=settings.max_queue_passes,
-    )
-
-
-def _patience(settings: Settings) -> Patience:
-    return Patience(
-        settings.max_pass_s, settings.max_pass_factor, settings.heartbeat_s, settings.max_start_s
-    )
-
-
 def _pipeline(
     settings: Settings, prepared: Prepared, batcher: Batcher, digest: "asyncio.Task[str]"
 ) -> Pipeline:
@@ -195,7 +178,7 @@ def _pipeline(
         feed=ObservedFeed(prepared.store),
         policies=prepared.policies,
         default_policy=settings.default_policy,
-        limits=limits(settings),
+        limits=conversation_limits(settings),
         model=prepared.checkpoint.name,
         min_label_mass=settings.min_label_mass,
         model_digest=lambda: digest.result() if digest.done() else "",
@@ -208,7 +191,7 @@ def _pool(
     digest: "asyncio.Task[str]",
     on_serving: OnServing,
 ) -> EnginePool:
-    checkpoint, patience = prepared.checkpoint, _patience(settings)
+    checkpoint = prepared.checkpoint
 
     async def devices() -> Sequence[str]:
         await asyncio.shield(digest)  # nothing of the files is loaded before they are found right
@@ -224,7 +207,7 @@ def _pool(
     def supervise(device: str, report: OnServing) -> Supervisor:
         load = Load(checkpoint.folder, device, settings.dtype, settings.num_threads)
         start = observed(partial(EngineProcess.start, load), settings.max_batch_tokens)
-        return Supervisor(start, check, report, patience)
+        return Supervisor(start, check, report, patience(settings))
 
     return EnginePool(devices, supervise, on_serving)
 

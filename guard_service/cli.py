@@ -30,7 +30,8 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
 from guard_service.exchange_command import export_items, import_answers
-from guard_service.replay_command import replay
+from guard_service.policy_command import policy_commands
+from guard_service.replay_command import replay, shadow
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
 from guard_service.screen_command import screen
@@ -46,10 +47,11 @@ commands = typer.Typer(
     help="Moderation with Llama Guard 3.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 review_commands.command()(replay)
+review_commands.command()(shadow)
 review_commands.command("calibrate")(calibrate_policy)
 review_commands.command("export")(export_items)
 review_commands.command("import")(import_answers)
-for _group in (review_commands, audit_commands, keys_commands, console_commands):
+for _group in (policy_commands, review_commands, audit_commands, keys_commands, console_commands):
     commands.add_typer(_group)
 commands.command()(bench)
 commands.command()(screen)
@@ -85,6 +87,9 @@ def serve(
     devices: Devices = None,
     policies: Policies = None,
     default_policy: Annotated[str | None, typer.Option()] = None,
+    shadow_policy: Annotated[
+        Path | None, typer.Option("--shadow", help="Candidate policy: its flips are told.")
+    ] = None,
     database_url: Annotated[str | None, typer.Option()] = None,
     access_file: Annotated[Path | None, typer.Option(help="API keys: see guard keys.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM, with its chain.")] = None,

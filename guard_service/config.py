@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     min_label_mass: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     policies: Path | None = None  # a folder of *.toml; None: the default policy
+    shadow_policy: Path | None = None  # decides the same readings too; its flips are told
     default_policy: str = "default"
 
     database_url: str = "sqlite:///guard.db"

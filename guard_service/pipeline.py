@@ -115,6 +115,7 @@ class Pipeline:
     model: str
     min_label_mass: float
     on_fallback: Callable[[Outcome], None] = lambda _: None
+    on_verdict: Callable[[Check, Outcome], None] = lambda *_: None
     model_digest: Callable[[], str] = lambda: ""
 
     async def moderate(self, check: Check) -> Outcome:
@@ -139,7 +140,7 @@ class Pipeline:
                 item_id = await self._feed_review(check, policy, decision, judged)
         except (Unavailable, ReadingRejected) as error:
             return await self._fall_back(check, policy, error, decision)
-        return Outcome(
+        outcome = Outcome(
             check.request_id,
             policy,
             self.model,
@@ -154,6 +155,8 @@ class Pipeline:
             judged.worst,
             worst_first(readings, verdict),
         )
+        self.on_verdict(check, outcome)
+        return outcome
 
     def _policy(self, check: Check) -> Policy:
         policy = self.policies.get(check.policy or self.default_policy)

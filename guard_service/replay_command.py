@@ -1,8 +1,9 @@
-"""`guard review replay`: stored items decided again, without the model."""
+"""`guard review replay` and `shadow`: what was decided, decided again without the model."""
 
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,11 +16,12 @@ from guard_service.config import Settings, read_settings
 from guard_service.errors import ReviewItemUnknown
 from guard_service.policy import Policy, read_policy
 from guard_service.review.evidence import Wanted
+from guard_service.review.flip import read_flips
 from guard_service.review.replay import Redecided, every_decided
 from guard_service.review.replay import replay as decide_again
 from guard_service.review.store import open_store
 
-out = Console(soft_wrap=True)
+say = Console(stderr=True, soft_wrap=True)
 
 DatabaseUrl = Annotated[str | None, typer.Option(help="Default: the one that guard serve takes.")]
 
@@ -55,6 +57,26 @@ def replay(
     _sum_up(tally, asked)
     if asked is None and any(not each.is_same for each in tally.told):
         raise typer.Exit(1)
+
+
+def shadow(
+    policy: Annotated[Path | None, typer.Option(help="TOML file: of this shadow alone.")] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """What the shadow of guard serve would have done differently, one JSON object a line."""
+    digest = read_policy(policy).digest if policy else ""
+    settings = read_settings(database_url=database_url)
+    counts: Counter[tuple[str, str]] = Counter()
+    for flip in asyncio.run(_flips(settings, digest)):
+        counts[flip["category"], flip["after"]] += 1
+        typer.echo(json.dumps(flip))
+    for (category, action), num in counts.most_common():
+        say.print(f"{num} to {action}: {category}")
+
+
+async def _flips(settings: Settings, digest: str) -> list[Mapping[str, Any]]:
+    async with open_store(settings.database_url, keys_url=settings.review_keys_url) as store:
+        return await store.database.read(lambda c: list(read_flips(c, digest)))
 
 
 async def _decide_again(settings: Settings, asked: Policy | None, item_id: str) -> Tally:
@@ -103,7 +125,6 @@ def _basis(each: Redecided) -> dict[str, Any]:
 def _sum_up(tally: Tally, asked: Policy | None) -> None:
     """For people: on stderr, so that the lines stay JSON."""
     what = "another action" if asked else "not as stored"
-    say = Console(stderr=True, soft_wrap=True)
     num_told = sum(each.is_flip if asked else not each.is_same for each in tally.told)
     say.print(f"{tally.num_items} items decided again, {num_told} {what}")
     for problem, count in tally.unanswerable.most_common(10):

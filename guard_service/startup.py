@@ -1,6 +1,6 @@
 """Checks before serving what can be refused, and tells all problems in one message."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -10,8 +10,9 @@ from guard_service.config import Settings
 from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid, StartupRefused
+from guard_service.evidence import unanswerable
 from guard_service.language import load_languages
-from guard_service.policy import Policy, read_policies
+from guard_service.policy import Policy, read_policies, read_policy
 from guard_service.review.cipher import Sealer, read_keys
 from guard_service.review.database import database_problem
 from guard_service.review.store import ReviewStore
@@ -52,6 +53,7 @@ class Prepared:
     tokenizer: GuardTokenizer
     store: ReviewStore
     max_window_tokens: int
+    shadow: Policy | None = None
 
 
 def prepare(settings: Settings, refusals: Refusals, access: Access | None = None) -> Prepared:
@@ -67,12 +69,13 @@ def prepare(settings: Settings, refusals: Refusals, access: Access | None = None
         refusals.attempt(lambda: check_policies(policies, tokenizer))
     if policies:
         refusals.attempt(lambda: check_texts(policies, settings))
+    shadow = policies and refusals.attempt(lambda: load_shadow(settings, policies))
     if policies and access:
         refusals.attempt(lambda: access.check_policies(policies))
     refusals.tell()
     assert checkpoint and policies and tokenizer and store, "This is a bug: a refusal was lost."
     load_languages()
-    return Prepared(checkpoint, policies, tokenizer, store, window)
+    return Prepared(checkpoint, policies, tokenizer, store, window, shadow or None)
 
 
 def load_policies(settings: Settings) -> dict[str, Policy]:
@@ -80,6 +83,18 @@ def load_policies(settings: Settings) -> dict[str, Policy]:
     if settings.default_policy not in policies:
         raise SettingsInvalid(f"default_policy: no policy {settings.default_policy}")
     return policies
+
+
+def load_shadow(settings: Settings, policies: Mapping[str, Policy]) -> Policy | None:
+    """SettingsInvalid if it is no policy's namesake, or the same readings cannot answer it."""
+    if settings.shadow_policy is None:
+        return None
+    shadow = read_policy(settings.shadow_policy)
+    if shadow.id not in policies:
+        raise SettingsInvalid(f"shadow_policy: no policy {shadow.id} is in force")
+    if problem := unanswerable(shadow, policies[shadow.id]):
+        raise SettingsInvalid(f"shadow_policy: {problem}")
+    return shadow
 
 
 def check_policies(policies: dict[str, Policy], tokenizer: GuardTokenizer) -> None:

@@ -64,3 +64,29 @@ def test_texts_that_a_restart_could_not_open_are_not_kept(tmp_path: Path) -> Non
 def test_a_file_of_keys_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="review_keys_file"):
         prepare(settings(review_keys_file=tmp_path / "none"), Refusals())
+
+
+CATEGORIES = "".join(f"[categories.S{number}]\n" for number in range(1, 15))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f'id = "other"\nversion = "1"\n{CATEGORIES}', "no policy other is in force"),
+        ('id = "default"\nversion = "2"\n[categories.S1]\n', "asked for S10, S11"),
+    ],
+)
+def test_a_shadow_that_live_readings_cannot_answer_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    (tmp_path / "shadow.toml").write_text(text)
+    with pytest.raises(SettingsInvalid, match=f"shadow_policy: .*{problem}"):
+        prepare(settings(shadow_policy=tmp_path / "shadow.toml"), Refusals())
+
+
+def test_a_shadow_that_they_can_answer_is_handed_over(tmp_path: Path) -> None:
+    assert prepare(settings(), Refusals()).shadow is None
+    (tmp_path / "shadow.toml").write_text(f'id = "default"\nversion = "2"\n{CATEGORIES}')
+    shadow = prepare(settings(shadow_policy=tmp_path / "shadow.toml"), Refusals()).shadow
+    assert shadow
+    assert shadow.version == "2"

@@ -14,7 +14,9 @@ class FeedEvent:
     """A CloudEvent. It can come again: it is known by its id. `cursor` is where to go on."""
 
     id: str
-    type: str  # "guard_service.review.added", ".looked", ".resolved", ".appealed", or a newer one
+    type: (
+        str  # "guard_service.review.added", ".looked", ".resolved", ".flipped", ... or a newer one
+    )
     item_id: str
     tenant: str
     time: datetime

@@ -16,6 +16,7 @@ class EventKind(Enum):
     LOOKED = "looked"  # somebody said something, which stays untold while others are to look
     RESOLVED = "resolved"  # the outcome, and what each look said
     RETRACTED = "retracted"  # somebody took back what they said
+    FLIPPED = "flipped"  # a shadow policy would have done otherwise
     APPEALED = "appealed"  # the outcome stands no longer: somebody else will look
 
 

@@ -17,7 +17,7 @@ from guard_service.review.claim import Reviewer
 from guard_service.review.item import Place
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import metadata, review_texts
+from guard_service.review.table import metadata, review_items, review_texts
 
 
 @pytest.fixture
@@ -167,6 +167,33 @@ async def test_a_database_of_before_there_were_tenants_keeps_its_items(tmp_path:
         assert (await store.get(item(1).id)).item.place.category == "S1"
         await store.stop()
     assert stored == ["request-3", "request-2", "request-1"]
+
+
+_WITHOUT_SUBJECTS = """
+DROP INDEX review_items_of_subject; ALTER TABLE review_items DROP COLUMN subject;
+DROP TABLE review_text_keys; UPDATE alembic_version SET version_num = '0006';
+"""
+
+
+async def test_items_of_before_they_knew_their_subject_have_it_from_its_label(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'guard.db'}"
+    for number in (1, 2):
+        store = ReviewStore(url)
+        await store.start()
+        await store.add(item(number, labels={"subject": f"%\x00{number}"}))
+        if number == 1:
+            await store.stop()
+            with sqlite3.connect(tmp_path / "guard.db") as old:
+                old.executescript(_WITHOUT_SUBJECTS)
+            old.close()
+    subjects = select(review_items.c.subject).order_by(review_items.c.sequence)
+    assert await store.database.read(lambda c: c.execute(subjects).scalars().all()) == [
+        "%\x001",
+        "%\x002",
+    ]
+    await store.stop()
 
 
 ODD = "\x00 %00 \N{GRINNING FACE} \u2028 \u202e a\u0301 \ufffe \r\n"

@@ -139,9 +139,9 @@ class Stopping(ScriptedJudge):
     async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]:
         self._left -= 1
         if not self._left:
-            self._stopping.set()
-            if self._error:
+            if self._error:  # and no stop, which the reading thread might meet first
                 raise self._error
+            self._stopping.set()
         return await super().judge(items)
 
 
