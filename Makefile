@@ -88,7 +88,7 @@ torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILL
 	GUARD_TEST_STRINGS=$${GUARD_TEST_STRINGS:-1000000} \
 	GUARD_TEST_SCREEN_KILLS=$${GUARD_TEST_SCREEN_KILLS:-200} \
 	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py tests/review/test_queue_machine.py \
-		tests/screening/test_run.py
+		tests/screening/test_run.py tests/screening/test_referral.py
 	$(MAKE) planted
 
 planted: install ## Plant defects in a copy, one by one: a named test must catch each

@@ -1,12 +1,16 @@
-"""A line chart as an SVG of its own: no library, opens anywhere, in the page's colour of text."""
+"""Charts as SVG: no library, they open anywhere.
 
-from collections.abc import Sequence
+A line chart stands alone, in the page's colour of text; bars are drawn in the colours of a page.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 COLORS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad")
 
 _WIDTH, _HEIGHT, _MARGIN = 720, 420, 60
+_BARS_WIDTH, _BARS_HEIGHT = 1000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,50 @@ class Axis:
 
     title: str
     end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    height: float  # share of the chart's
+    kind: str  # the class by which the page gives it a colour
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Bars on top of each other, from the bottom; `title` is shown by pointing at them."""
+
+    bars: Sequence[Bar]
+    title: str
+
+
+def bar_chart(stacks: Sequence[Stack], label: str, marks: Sequence[float] = ()) -> str:
+    """Without any text in it, to be stretched as the page likes; marks are places from 0 to 1."""
+    slot = _BARS_WIDTH / max(len(stacks), 1)
+    parts = [part for n, stack in enumerate(stacks) for part in _stack(stack, n * slot, slot)]
+    parts += [
+        f'<line class="threshold" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_BARS_HEIGHT}"/>'
+        for x in (mark * _BARS_WIDTH for mark in marks)
+    ]
+    body = "\n".join(parts)
+    return (
+        f'<svg class="bars" viewBox="0 0 {_BARS_WIDTH} {_BARS_HEIGHT}" preserveAspectRatio="none" '
+        f'role="img" aria-label="{escape(label)}">\n{body}\n</svg>'
+    )
+
+
+def _stack(stack: Stack, x: float, slot: float) -> Iterator[str]:
+    yield f"<g><title>{escape(stack.title)}</title>"
+    # Pointing anywhere above a low bar is pointing at it.
+    yield f'<rect x="{x:.2f}" y="0" width="{slot:.2f}" height="{_BARS_HEIGHT}" opacity="0"/>'
+    y = float(_BARS_HEIGHT)
+    for bar in stack.bars:
+        height = bar.height * _BARS_HEIGHT
+        y -= height
+        yield (
+            f'<rect class="{bar.kind}" x="{x + slot * 0.08:.2f}" y="{y:.2f}" '
+            f'width="{slot * 0.84:.2f}" height="{height:.2f}"/>'
+        )
+    yield "</g>"
 
 
 def line_chart(lines: Sequence[Line], across: Axis, up: Axis) -> str:

@@ -22,6 +22,7 @@ from guard_service.client import AsyncGuardClient, Moderation
 from guard_service.client import GuardError as CallFailed
 from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
+from guard_service.diff_command import screen_diff
 from guard_service.doctor import Level, examine
 from guard_service.engine.checkpoint import find_checkpoint, find_window, models_folder
 from guard_service.engine.download import pull as download
@@ -32,6 +33,7 @@ from guard_service.evaluation.command import evaluate_files
 from guard_service.exchange_command import export_items, import_answers
 from guard_service.policy_command import policy_commands
 from guard_service.replay_command import replay, shadow
+from guard_service.report_command import screen_report
 from guard_service.rescreen_command import rescreen
 from guard_service.review_command import review_commands
 from guard_service.screen_command import screen
@@ -56,6 +58,8 @@ for _group in (policy_commands, review_commands, audit_commands, keys_commands, 
 commands.command()(bench)
 commands.command()(screen)
 commands.command()(rescreen)
+commands.command()(screen_report)
+commands.command()(screen_diff)
 commands.command()(top)
 commands.command("eval")(evaluate_files)
 

@@ -13,6 +13,7 @@ from guard_service.conversation import Limits
 from guard_service.errors import ScreeningRefused, Unavailable
 from guard_service.screening.culprit import CulpritFinder
 from guard_service.screening.judge import Bench, LocalJudge, NoReview
+from guard_service.screening.referral import Referral, read_share
 from guard_service.screening.remote import Expected, RemoteJudge
 from guard_service.screening.row import Judged
 
@@ -20,8 +21,10 @@ _DIGEST_POLLS = 240
 
 
 @asynccontextmanager
-async def judging_here(settings: Settings, patience_s: float = 600.0) -> AsyncIterator[Bench]:
-    """The path in this process, with an engine of its own."""
+async def judging_here(
+    settings: Settings, patience_s: float = 600.0, review: str = ""
+) -> AsyncIterator[Bench]:
+    """The path in this process, with an engine of its own; `review` as of read_share."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
         policy = guard.pipeline.policies[settings.default_policy]
@@ -36,7 +39,12 @@ async def judging_here(settings: Settings, patience_s: float = 600.0) -> AsyncIt
         pipeline = replace(guard.pipeline, feed=NoReview())
         local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
         judge = CulpritFinder(local, patience_s)
-        yield Bench(judge, judged, policy.list_above)
+        thresholds = tuple(policy.rules[code].threshold for code in judged.codes)
+        referral = None
+        if review:
+            store, model = guard.prepared.store, guard.pipeline.model
+            referral = Referral(store, policy, model, read_share(review))
+        yield Bench(judge, judged, policy.list_above, policy.threshold, thresholds, referral)
 
 
 @asynccontextmanager
@@ -56,7 +64,8 @@ async def judging_there(server: str, policy_id: str, patience_s: float) -> Async
         limits = Limits(info.limits.max_messages, info.limits.max_conversation_bytes)
         expected = Expected(policy.id, policy.version, info.model)
         judge = RemoteJudge(client, expected, limits, patience_s)
-        yield Bench(judge, judged, min(0.5, policy.threshold))
+        thresholds = tuple(category.threshold for category in policy.categories)
+        yield Bench(judge, judged, min(0.5, policy.threshold), policy.threshold, thresholds)
 
 
 async def _info(client: AsyncGuardClient) -> ServerInfo:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
@@ -29,7 +28,7 @@ from guard_service.prompt import Prompt, digest_of
 from guard_service.question import PromptBuilder, Question, build_question
 from guard_service.quota.meter import Settle, free
 from guard_service.review.item import ReviewItem
-from guard_service.review.priority import place_of
+from guard_service.review.referral import Asked, refer
 from guard_service.sign import TextSign
 from guard_service.usage import NO_TIMINGS, NO_USAGE, Timings, Usage, timings_of, usage_of
 from guard_service.verdict import Reading, Verdict, check_reading, read_verdict, worst_first
@@ -178,27 +177,15 @@ class Pipeline:
         """Write the review item, if there is to be one, before the answer leaves; its id."""
         if decision.review_reason is None:
             return ""
-        verdict = judged.verdict if judged else None
-        item = ReviewItem(
-            id=uuid.uuid4().hex,
-            request_id=check.request_id,
-            created_at=datetime.now(UTC),
-            reason=decision.review_reason,
-            action=decision.action,
-            judged_role=check.conversation.judged.role,
-            unsafe_score=verdict.unsafe_score if verdict else None,
-            codes=tuple(s.category.code for s in verdict.flagged) if verdict else (),
-            policy=policy.id,
-            policy_version=policy.version,
-            model=self.model,
-            conversation_digest=check.conversation.digest(),
-            scores={s.category.code: s.score for s in verdict.categories} if verdict else {},
-            judged_message=judged.worst.message if judged else None,
-            labels=check.labels,
-            tenant=check.tenant,
-            place=place_of(decision, verdict, policy, check.labels),
-            conversation=check.conversation,
-            evidence=judged.evidence(policy, self.model_digest()) if judged else None,
+        item = refer(
+            check.conversation,
+            decision,
+            policy,
+            self.model,
+            Asked(check.request_id, check.labels, check.tenant),
+            judged.verdict if judged else None,
+            judged.worst.message if judged else None,
+            judged.evidence(policy, self.model_digest()) if judged else None,
         )
         return await self.feed.add(item)
 

@@ -1,10 +1,9 @@
 """`guard rescreen`: what another policy says of all that was screened, without the model."""
 
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,37 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from guard_service import show
 from guard_service.errors import ScreeningRefused
 from guard_service.policy import Policy, read_policy
+from guard_service.screening.change import Change, Decided
 from guard_service.screening.manifest import Done, Terms
 from guard_service.screening.output import write_part
 from guard_service.screening.part import DECIDED, PLACE, flips, read_manifest, read_parts, rewritten
-from guard_service.screening.replay import Flags, Redecided, check_answerable, named, redecide
+from guard_service.screening.replay import check_answerable, named, redecide
 
 out = Console(soft_wrap=True)
-
-
-@dataclass(slots=True)
-class Change:
-    """What the policy changes, over all parts so far."""
-
-    num_rows: int = 0
-    actions: Counter[tuple[str, str]] = field(default_factory=Counter)  # before, after
-    gained: Counter[str] = field(default_factory=Counter)  # by category
-    lost: Counter[str] = field(default_factory=Counter)
-
-    def add(self, table: pa.Table, blocked: Flags, after: Redecided, terms: Terms) -> None:
-        before = named(table["categories"].combine_chunks(), terms.codes)
-        self.num_rows += len(table)
-        for was, was_rows in (("allow", ~blocked), ("block", blocked)):
-            for now, now_rows in (("allow", ~after.blocks), ("block", after.blocks)):
-                self.actions[was, now] += int(np.count_nonzero(was_rows & now_rows))
-        # Terms and policy hold the same codes, in the same order.
-        for number, code in enumerate(terms.codes):
-            self.gained[code] += int(np.count_nonzero(after.flagged[number] & ~before[number]))
-            self.lost[code] += int(np.count_nonzero(before[number] & ~after.flagged[number]))
 
 
 def rescreen(
@@ -60,7 +39,8 @@ def rescreen(
     """Decide all that was screened again by another policy, without the model."""
     asked = read_policy(policy)
     change = replay(folder, asked, flips_to, to)
-    _show(change)
+    out.print(f"{change.num_rows} rows")
+    show.change(out, change)
 
 
 def replay(folder: Path, policy: Policy, flips_to: Path | None, to: Path | None) -> Change:
@@ -74,7 +54,9 @@ def replay(folder: Path, policy: Policy, flips_to: Path | None, to: Path | None)
         for each, table in read_parts(folder, done, terms, _columns(flips_to, to)):
             after = redecide(table, policy)
             blocked = pc.equal(table["action"].cast(pa.string()), "block").to_numpy()
-            change.add(table, blocked, after, terms)
+            before = Decided(blocked, named(table["categories"].combine_chunks(), terms.codes))
+            # Terms and policy hold the same codes, in the same order.
+            change.add(before, Decided(after.blocks, after.flagged), terms.codes)
             if file:
                 rows = flips(table, blocked, after).to_pylist()
                 file.writelines(orjson.dumps(row) + b"\n" for row in rows)
@@ -96,7 +78,13 @@ def _columns(flips_to: Path | None, to: Path | None) -> Sequence[str] | None:
 
 def _terms(terms: Terms, policy: Policy) -> Terms:
     return replace(
-        terms, policy=policy.id, policy_version=policy.version, policy_digest=policy.digest
+        terms,
+        policy=policy.id,
+        policy_version=policy.version,
+        policy_digest=policy.digest,
+        threshold=policy.threshold,
+        thresholds=tuple(policy.rules[code].threshold for code in terms.codes),
+        review="",
     )
 
 
@@ -115,15 +103,3 @@ def _write_own(folder: Path, to: Path, terms: Terms, done: list[Done]) -> None:
     shutil.copyfile(folder / "_screening" / "rejects.jsonl", own / "rejects.jsonl")
     lines = [orjson.dumps(each) + b"\n" for each in (terms, *done)]
     (own / "manifest.jsonl").write_bytes(b"".join(lines))
-
-
-def _show(change: Change) -> None:
-    out.print(f"{change.num_rows} rows")
-    for (before, after), num_rows in sorted(change.actions.items()):
-        out.print(f"  {before} -> {after}: {num_rows}")
-    shown = Table("category", "flagged now", "flagged no more")
-    for code in change.gained:
-        if change.gained[code] or change.lost[code]:
-            shown.add_row(code, str(change.gained[code]), str(change.lost[code]))
-    if shown.row_count:
-        out.print(shown)

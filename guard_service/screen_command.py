@@ -1,7 +1,6 @@
 """`guard screen`: files of conversations in, a folder of judged rows out."""
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,14 +14,16 @@ import typer
 from rich.console import Console
 
 from guard_service.config import read_settings
-from guard_service.errors import ScreeningStopped
+from guard_service.errors import ScreeningRefused, ScreeningStopped
 from guard_service.judging import judging_here, judging_there
 from guard_service.screening.chunk import LineReader, cut
 from guard_service.screening.judge import Bench
 from guard_service.screening.manifest import Terms
-from guard_service.screening.mapping import read_mapping
+from guard_service.screening.mapping import mapping_digest, read_mapping
 from guard_service.screening.output import Output, format_of
 from guard_service.screening.progress import Tally, shown
+from guard_service.screening.referral import read_share
+from guard_service.screening.report import write_report
 from guard_service.screening.run import Screening, Watch
 from guard_service.screening.shape import find_shape
 from guard_service.screening.source import STDIN, Reader, Source, find_sources
@@ -45,6 +46,7 @@ class Plan:
     folder: Path
     reader: LineReader
     mapping_digest: str
+    review: str
     rerun: bool
 
 
@@ -71,31 +73,36 @@ def screen(
     patience_s: Annotated[
         float, typer.Option(min=0, help="How long to wait for a server or an engine that is away.")
     ] = 600.0,
+    review: Annotated[
+        str | None, typer.Option(help="Put rows before reviewers: policy, or a share as 0.01.")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option(help="Of the review queue.")] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
     """Judge every line of the inputs, once. The same command goes on where it was stopped."""
     sources, shape = find_sources(inputs), read_mapping(mapping) if mapping else None
-    digest = hashlib.sha256(mapping.read_bytes()).hexdigest() if mapping else ""
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
-    plan = Plan(sources, folder, reader, digest, rerun)
+    plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", rerun)
+    _check_review(review, server, database_url)
     _show_shapes(plan)
     settings = read_settings(
         model=model,
         devices=devices,
         policies=policies,
         default_policy=policy,
-        database_url="sqlite://",
+        database_url=database_url if review else "sqlite://",
     )
     opened = (
         judging_there(server, policy or "", patience_s)
         if server
-        else judging_here(settings, patience_s)
+        else judging_here(settings, patience_s, plan.review)
     )
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
         out.print(f"guard: {stopped}", style="yellow")
         raise typer.Exit(EXIT_STOPPED) from None
+    write_report(plan.folder)
     _show_result(plan, tally)
 
 
@@ -107,7 +114,7 @@ async def _screen(plan: Plan, opened: AbstractAsyncContextManager[Bench]) -> Tal
             shown(out, _num_bytes(plan.sources)) as progress,
         ):
             watch = Watch(progress.on_published, progress.on_judged)
-            screening = Screening(plan.reader, bench.judge, output, watch, stopping)
+            screening = Screening(plan.reader, bench.judge, output, watch, stopping, bench.referral)
             await screening.run(cut(plan.sources))
             output.finish()
             return progress.tally
@@ -127,7 +134,19 @@ def _terms(plan: Plan, bench: Bench) -> Terms:
         model=judged.model,
         model_digest=judged.model_digest,
         format=format_of(plan.folder),
+        threshold=bench.threshold,
+        thresholds=bench.thresholds,
+        review=plan.review,
     )
+
+
+def _check_review(review: str | None, server: str | None, database_url: str | None) -> None:
+    if review and server:
+        raise ScreeningRefused("review: a server's own policy feeds its queue already")
+    if database_url and not review:
+        raise ScreeningRefused("database_url: is of the review queue, which --review feeds")
+    if review:
+        read_share(review)
 
 
 def _num_bytes(sources: Sequence[Source]) -> int | None:
@@ -163,3 +182,4 @@ def _show_result(plan: Plan, tally: Tally) -> None:
         f"({tally.unsafe_share:.2%}), {tally.num_gaps} not judged"
     )
     out.print(f"rows in {plan.folder}; what was not judged, and why: _screening/rejects.jsonl")
+    out.print(f"report: {plan.folder / '_screening' / 'report.html'}", markup=False)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from guard_service.client import Moderation
 from guard_service.doctor import Finding, Level
+from guard_service.screening.change import Change
 
 _LEVELS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
@@ -57,6 +58,18 @@ def review_items(out: Console, items: Sequence[Any]) -> None:
             escape(item.request_id),
         )
     out.print(table)
+
+
+def change(out: Console, changed: Change) -> None:
+    """Actions before and after, then the categories that some row gained or lost."""
+    for (before, after), num_rows in sorted(changed.actions.items()):
+        out.print(f"  {before} -> {after}: {num_rows}")
+    table = Table("category", "flagged now", "flagged no more")
+    for code in changed.gained:
+        if changed.gained[code] or changed.lost[code]:
+            table.add_row(code, str(changed.gained[code]), str(changed.lost[code]))
+    if table.row_count:
+        out.print(table)
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """A screening with a scripted judge; as a program, one that is killed after so many milliseconds.
 
-python screened.py LOG OUT ASKED MILLISECONDS
+python screened.py LOG OUT ASKED MILLISECONDS [DATABASE_URL]
 """
 
 import asyncio
@@ -8,22 +8,27 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 from scripted_judge import JUDGED, ScriptedJudge
 
+from guard_service.config import Settings
+from guard_service.review.store import ReviewStore
 from guard_service.screening import chunk
 from guard_service.screening.chunk import LineReader, cut
 from guard_service.screening.judge import Judge
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.manifest import Terms
 from guard_service.screening.output import Output
+from guard_service.screening.referral import Referral
 from guard_service.screening.run import Screening
-from guard_service.screening.source import find_sources
+from guard_service.screening.source import Source, find_sources
 from guard_service.screening.subject import DIGEST_BYTES, Item, Subject
+from guard_service.startup import load_policies
 
 CHUNK_LINES = 500
 TERMS = Terms(
@@ -39,6 +44,7 @@ TERMS = Terms(
     model_digest=JUDGED.model_digest,
     format="jsonl",
 )
+POLICY = load_policies(Settings())["default"]
 READER = LineReader(frozenset({Subject.LAST_USER, Subject.REPLY}))
 
 
@@ -50,8 +56,9 @@ def screen(
     stopping: asyncio.Event | None = None,
     rerun: bool = False,
     format: str = "jsonl",
+    review: tuple[str, float | None] | None = None,
 ) -> None:
-    """Screen in chunks of a few lines."""
+    """Screen in chunks of a few lines; `review` is a database, and the share that goes there."""
     sources = find_sources([str(each) for each in inputs])
     terms = replace(TERMS, inputs=tuple(source.name for source in sources), format=format)
     with (
@@ -61,8 +68,29 @@ def screen(
         screening = Screening(READER, judge or ScriptedJudge(), output)
         if stopping is not None:
             screening = replace(screening, stopping=stopping)
-        asyncio.run(screening.run(cut(sources)))
+        asyncio.run(_run(screening, sources, review))
         output.finish()
+
+
+async def _run(
+    screening: Screening, sources: Sequence[Source], review: tuple[str, float | None] | None
+) -> None:
+    if review is None:
+        return await screening.run(cut(sources))
+    url, share = review
+    async with opened_store(url) as store:
+        referral = Referral(store, POLICY, JUDGED.model, share)
+        await replace(screening, referral=referral).run(cut(sources))
+
+
+@asynccontextmanager
+async def opened_store(url: str) -> AsyncIterator[ReviewStore]:
+    store = ReviewStore(url)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
 
 
 class Recording(ScriptedJudge):
@@ -84,11 +112,12 @@ def asked(path: Path) -> list[bytes]:
 
 
 def main() -> None:
-    log, out, record, milliseconds = sys.argv[1:]
+    log, out, record, milliseconds, *database = sys.argv[1:]
     kill = threading.Timer(float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
     kill.daemon = True
     kill.start()
-    screen([log], Path(out), Recording(Path(record)))
+    review = (database[0], None) if database else None
+    screen([log], Path(out), Recording(Path(record)), review=review)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Servers that some tests need beside them."""
 
 import os
+import shutil
 import socket
 import uuid
 from collections.abc import Iterator
@@ -24,6 +25,12 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("GUARD_TEST_REQUIRE_SERVICES") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def chromium() -> str:
+    """A browser; GUARD_TEST_CHROMIUM names one, else `chromium` is looked for."""
+    path = os.environ.get("GUARD_TEST_CHROMIUM") or shutil.which("chromium")
+    return path or missing("needs a Chromium: GUARD_TEST_CHROMIUM, or chromium on the path")
 
 
 def redis_url() -> str:

@@ -13,12 +13,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from screened import screen
 from scripted_judge import JUDGED, ScriptedJudge
 from serving import serving
 from typer.testing import CliRunner
 
 from guard_service import screen_command
 from guard_service.cli import commands
+from guard_service.errors import ScreeningRefused
 from guard_service.screening.asker import SLICE_ITEMS
 from guard_service.screening.judge import Bench
 from guard_service.screening.judgement import Judgement, Unjudged
@@ -62,6 +64,9 @@ def test_rows_are_the_same_whether_judged_here_or_by_a_server(tmp_path: Path) ->
     lines = {row["line"] for row in local}
     lines |= {json.loads(line)["line"] for line in rejects[0].read_text().splitlines()}
     assert lines == set(range(1, len(EXAMPLE.read_bytes().splitlines()) + 1))
+    summary = json.loads((tmp_path / "here.parquet/_screening/summary.json").read_text())
+    assert summary["total"]["num_rows"] == len(local)
+    assert (tmp_path / "there.parquet/_screening/report.html").is_file()
 
 
 class Interrupted(ScriptedJudge):
@@ -93,7 +98,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
 
     @asynccontextmanager
     async def scripted(*_: object) -> AsyncIterator[Bench]:
-        yield Bench(next(judges), JUDGED, 0.5)
+        yield Bench(next(judges), JUDGED, 0.5, 0.5, (None,) * len(JUDGED.codes))
 
     monkeypatch.setattr(screen_command, "judging_here", scripted)
     log, out = tmp_path / "log.jsonl", tmp_path / "out"
@@ -122,3 +127,30 @@ def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
         assert last.startswith("guard: ")
         assert problem in last
     assert os.listdir(tmp_path) == ["full"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--review", "policy", "--server", "localhost:1"], "feeds its queue already"),
+        (["--review", "some"], "policy, or a share"),
+        (["--database-url", "sqlite://"], "which --review feeds"),
+    ],
+)
+def test_a_review_that_cannot_be_is_refused_before_anything_starts(
+    tmp_path: Path, flags: list[str], problem: str
+) -> None:
+    command = ["screen", str(EXAMPLE), str(tmp_path / "out"), *flags]
+    with pytest.raises(ScreeningRefused, match=problem):
+        CliRunner().invoke(commands, command, catch_exceptions=False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_review_rule_does_not_take_an_output_up(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "out"
+    log.write_text('{"text": "question"}\n')
+    screen([log], out)
+    manifest = out / "_screening" / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"review":""', '"review":"policy"'))
+    with pytest.raises(ScreeningRefused, match="another review"):
+        screen([log], out)

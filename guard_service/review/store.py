@@ -1,7 +1,7 @@
 """Keeps review items and, where the policy says so, their sealed texts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -64,6 +64,10 @@ class ReviewStore:
     async def add(self, item: ReviewItem) -> str:
         """Write the item to disk; its id, or that of the same item if it was written before."""
         return await self.database.run(partial(self._add, item))
+
+    async def add_all(self, items: Sequence[ReviewItem]) -> list[str]:
+        """The same for many, in one transaction."""
+        return await self.database.run(lambda c: [self._add(item, c) for item in items])
 
     async def get(self, item_id: str, tenant: str | None = None) -> Record:
         """The item; what people said of it only once nobody's look is outstanding."""

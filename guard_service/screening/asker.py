@@ -5,18 +5,16 @@ of a chunk; what was answered is kept at once, so that a kill costs the slices u
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from guard_service.errors import ScreeningStopped
 from guard_service.screening.judge import Judge
-from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.judgement import Answers, Judgement, Unjudged
 from guard_service.screening.seen import Seen
 from guard_service.screening.subject import Item
 
 SLICE_ITEMS = 128
 _MAX_SLICES = 4
-
-Answers = Mapping[bytes, Judgement | Unjudged]  # by digest
 
 
 class Asker:

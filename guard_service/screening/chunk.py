@@ -69,11 +69,11 @@ class LineReader:
             entry
             for span in raw.spans
             for line in span.lines
-            for entry in self._entries(Place(span.file, line.number), line)
+            for entry in self.read_line(Place(span.file, line.number), line)
         )
         return Chunk(raw, raw.digest(), entries)
 
-    def _entries(self, place: Place, line: Line) -> Sequence[Item | Gap]:
+    def read_line(self, place: Place, line: Line) -> Sequence[Item | Gap]:
         """At least one for each line."""
         if line.problem:
             return (Gap(place, line.problem),)

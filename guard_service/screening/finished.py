@@ -11,9 +11,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from guard_service.screening.asker import Answers
 from guard_service.screening.chunk import Chunk
-from guard_service.screening.judgement import Judgement
+from guard_service.screening.judgement import Answers, Judgement
 from guard_service.screening.manifest import Terms
 from guard_service.screening.row import Judged, table_of
 from guard_service.screening.subject import Gap, Item

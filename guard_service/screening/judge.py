@@ -15,6 +15,7 @@ from guard_service.pipeline import Check, Outcome, Pipeline
 from guard_service.policy import OnUnavailable
 from guard_service.review.item import ReviewItem
 from guard_service.screening.judgement import Judgement, Unjudged, window_scores
+from guard_service.screening.referral import Referral
 from guard_service.screening.row import Judged
 from guard_service.screening.subject import Item
 
@@ -30,6 +31,9 @@ class Bench:
     judge: Judge
     judged: Judged
     list_above: float
+    threshold: float
+    thresholds: tuple[float | None, ...]  # as the codes of `judged`
+    referral: Referral | None = None
 
 
 class NoReview:

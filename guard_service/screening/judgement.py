@@ -1,5 +1,6 @@
 """What is known of a conversation once it was judged: all that rows hold and a replay needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,3 +69,6 @@ class Unjudged:
     """Why there is no judgement, and asking again would not help."""
 
     reason: str
+
+
+Answers = Mapping[bytes, Judgement | Unjudged]  # by digest

@@ -5,14 +5,16 @@ again under the same name.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
 from guard_service.errors import ScreeningRefused
+
+_TOLD = ("threshold", "thresholds")  # follow from the policy's digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,17 @@ class Terms:
     model_digest: str
     format: str
     version: int = 1  # of the rows and of this file
+    threshold: float = 0.5
+    thresholds: tuple[float | None, ...] = ()  # as the codes; None: follows the base decision
+    review: str = ""  # which rows were put before people; empty: none
+
+
+def terms_of(values: Mapping[str, Any]) -> Terms:
+    """As the manifest's first line tells them."""
+    told: dict[str, Any] = {
+        name: tuple(each) if isinstance(each, list) else each for name, each in values.items()
+    }
+    return Terms(**told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ def open_manifest(path: Path, terms: Terms) -> Manifest:
         _lock(file, path)
         lines = list(_whole_lines(file))
         if lines:
-            _check_terms(path, orjson.loads(lines[0]), terms)
+            _check_terms(path, terms_of(orjson.loads(lines[0])), terms)
         else:
             _append(file, asdict(terms))
         return Manifest(file, [Done(**orjson.loads(line)) for line in lines[1:]])
@@ -102,9 +115,9 @@ def _lock(file: IO[bytes], path: Path) -> None:
         raise ScreeningRefused(f"{path}: another guard screen is writing this output") from None
 
 
-def _check_terms(path: Path, before: dict[str, object], terms: Terms) -> None:
-    now = orjson.loads(orjson.dumps(terms))
-    changed = [each.name for each in fields(Terms) if before.get(each.name) != now[each.name]]
+def _check_terms(path: Path, before: Terms, now: Terms) -> None:
+    deciding = [each.name for each in fields(Terms) if each.name not in _TOLD]
+    changed = [name for name in deciding if getattr(before, name) != getattr(now, name)]
     if changed:
         raise ScreeningRefused(
             f"{path}: was begun with another {', '.join(changed)}; "

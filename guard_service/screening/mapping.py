@@ -9,6 +9,7 @@ customer = "user"
 bot = "assistant"
 """
 
+import hashlib
 import tomllib
 from collections.abc import Sequence
 from functools import partial
@@ -56,6 +57,11 @@ class Mapped(BaseModel):
         if len(given) != 1:
             raise ValueError("needs one of messages, text and prompt")
         return self
+
+
+def mapping_digest(path: Path | None) -> str:
+    """SHA-256 of the file; empty without one."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
 
 
 def read_mapping(path: Path) -> Shape:

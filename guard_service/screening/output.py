@@ -84,7 +84,7 @@ class Output:
         """Rows by rename, then rejects, then the line that makes both count; each on disk."""
         number = finished.number
         assert number == len(self._manifest.done), "This is a bug: a chunk out of turn."
-        _write(self._folder / f"part-{number:06}.{self.terms.format}", finished.part)
+        write_file(self._folder / f"part-{number:06}.{self.terms.format}", finished.part)
         self._rejects.write(finished.rejects)
         _sync(self._rejects)
         done = Done(
@@ -106,10 +106,11 @@ class Output:
 
 def write_part(folder: Path, number: int, table: pa.Table, kind: str) -> None:
     """A part by rename, whole and on disk."""
-    _write(folder / f"part-{number:06}.{kind}", part_of(table, kind))
+    write_file(folder / f"part-{number:06}.{kind}", part_of(table, kind))
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """A file by rename, whole and on disk."""
     unfinished = path.with_name(f".{path.name}")
     with unfinished.open("wb") as file:
         file.write(data)

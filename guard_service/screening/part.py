@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from guard_service.errors import ScreeningRefused
 from guard_service.policy import Policy
-from guard_service.screening.manifest import Done, Terms
+from guard_service.screening.manifest import Done, Terms, terms_of
 from guard_service.screening.replay import Flags, Numbers, Redecided
 from guard_service.screening.row import row_schema
 
@@ -33,10 +32,7 @@ def read_manifest(folder: Path) -> tuple[Terms, list[Done]]:
     if not path.is_file():
         raise ScreeningRefused(f"{folder}: not an output of guard screen")
     terms, *done = [orjson.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-    told: dict[str, Any] = {
-        name: tuple(each) if isinstance(each, list) else each for name, each in terms.items()
-    }
-    return Terms(**told), [Done(**each) for each in done]
+    return terms_of(terms), [Done(**each) for each in done]
 
 
 def read_parts(

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from guard_service.errors import ScreeningStopped
-from guard_service.screening.asker import Answers, Asker
+from guard_service.screening.asker import Asker
 from guard_service.screening.chunk import Chunk, LineReader, RawChunk
 from guard_service.screening.finished import finish
 from guard_service.screening.judge import Judge
+from guard_service.screening.judgement import Answers
 from guard_service.screening.manifest import Done
 from guard_service.screening.output import Output, Published
+from guard_service.screening.referral import Referral
 from guard_service.screening.seen import Seen
 
 _MAX_OPEN = 2  # chunks that are being judged
@@ -40,6 +42,7 @@ class Screening:
     output: Output
     watch: Watch = Watch()
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    referral: Referral | None = None  # None: nobody looks at what is judged
 
     async def run(self, raws: Iterable[RawChunk]) -> None:
         """Publish every chunk; ScreeningStopped if `stopping` was set before the last one."""
@@ -74,6 +77,8 @@ class Screening:
 
     async def _publish(self, chunk: Chunk, asked: "asyncio.Task[Answers]") -> None:
         answers = await asked
+        if self.referral:
+            await self.referral.refer(chunk, answers)
         done = await asyncio.to_thread(self._finish, chunk, answers)
         self.watch.on_published(chunk.raw.num_bytes, done)
 

@@ -1,7 +1,5 @@
-"""The console in a real browser; GUARD_TEST_CHROMIUM names one, else `chromium` is looked for."""
+"""The console in a real browser."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import pytest
 from consoles import HASH, PASSWORD, kept_item
 from payloads import PAYLOADS
+from services import chromium
 
 from guard_service.config import Settings
 from guard_service.conversation import Conversation, Message, Role, ToolCall
@@ -46,9 +45,7 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    chromium = os.environ.get("GUARD_TEST_CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("needs a Chromium: GUARD_TEST_CHROMIUM, or chromium on the path")
+    path = chromium()
     store = ReviewStore("sqlite://", Sealer([b"k" * 32]))
     await store.start()
     await Accounts(store.database).add(Account("ada", Office.ADMIN, HASH, is_cleared=True))
@@ -58,7 +55,7 @@ async def site() -> AsyncIterator[Site]:
         server.serving(store, load_policies(settings)),
         playwright.async_playwright() as driver,
     ):
-        browser = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = await driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield Site(store, f"http://127.0.0.1:{server.port}", browser)
         await browser.close()
     await store.stop()

@@ -1,0 +1,164 @@
+"""Rows put before people are those that the policy picks, each conversation once."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from screened import CHUNK_LINES, POLICY, opened_store, screen
+from scripted_judge import JUDGED
+from services import postgresql_url
+
+from guard_service.decision import ReviewReason, decide, draw
+from guard_service.errors import ScreeningRefused
+from guard_service.policy import Action, SignRule
+from guard_service.review.item import ReviewItem
+from guard_service.screening.judgement import Judgement, window_scores
+from guard_service.screening.referral import read_share, verdict_of
+from guard_service.sign import TextSign
+from guard_service.verdict import Reading, read_verdict, worst_first
+
+KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
+TESTS = Path(__file__).parent.parent
+
+
+def write_log(path: Path, num_lines: int) -> Path:
+    """Every fourth line says what another one says."""
+    draw = random.Random(7)
+    numbers = [draw.randrange(num_lines) if n % 4 == 0 else n for n in range(num_lines)]
+    lines = [{"id": f"id-{n}", "text": f"question {number}"} for n, number in enumerate(numbers)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    parts = sorted(out.glob("part-*.jsonl"))
+    return [json.loads(line) for part in parts for line in part.read_bytes().splitlines()]
+
+
+def items(url: str) -> list[ReviewItem]:
+    async def read() -> list[ReviewItem]:
+        async with opened_store(url) as store:
+            return list((await store.list_items(100_000)).items)
+
+    return asyncio.run(read())
+
+
+def is_picked(row: dict[str, Any]) -> bool:
+    """By the default policy's own words."""
+    near = abs(row["unsafe_score"] - POLICY.threshold) <= POLICY.review.band
+    return near or row["action"] == "block" or draw(row["digest"]) < POLICY.review.sample
+
+
+def request_id(row: dict[str, Any]) -> str:
+    return f"screen-{row['digest']}-{POLICY.digest[:16]}"
+
+
+def test_each_conversation_that_the_policy_picks_is_put_before_people_once(tmp_path: Path) -> None:
+    url, log = f"sqlite:///{tmp_path / 'guard.db'}", write_log(tmp_path / "log.jsonl", 1200)
+    screen([log], tmp_path / "out", review=(url, None))
+    judged = rows(tmp_path / "out")
+    found = items(url)
+    assert Counter(item.request_id for item in found) == Counter(
+        {request_id(row) for row in judged if is_picked(row)}
+    )
+    first = {row["digest"]: row for row in reversed(judged)}
+    by_request = {request_id(row): row for row in first.values()}
+    for item in found:
+        row = by_request[item.request_id]
+        assert item.labels == {"file": row["file"], "line": str(row["line"]), "id": row["id"]}
+        assert (item.action.value, item.unsafe_score) == (row["action"], row["unsafe_score"])
+        assert (item.codes, item.model) == (tuple(row["categories"]), JUDGED.model)
+    screen([log], tmp_path / "again", review=(url, None))
+    assert len(items(url)) == len(found)
+
+
+def kill_again_and_again(tmp_path: Path, url: str) -> int:
+    """Until a run ends by itself, after at least KILLS that did not."""
+    draw, num_kills = random.Random(KILLS), 0
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    while True:
+        milliseconds = draw.uniform(0, 600) if num_kills < KILLS else 60_000
+        command = [sys.executable, str(TESTS / "screened.py"), str(tmp_path / "log.jsonl")]
+        command += [str(tmp_path / "out"), str(tmp_path / "asked"), str(milliseconds), url]
+        ended = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=120
+        )
+        if ended.returncode == 0:
+            return num_kills
+        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        num_kills += 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_killed_and_resumed_run_puts_nothing_before_people_twice(
+    tmp_path: Path, kind: str
+) -> None:
+    write_log(tmp_path / "log.jsonl", 4 * CHUNK_LINES)
+    if kind == "sqlite":
+        check_killed(tmp_path, f"sqlite:///{tmp_path / 'guard.db'}")
+    else:
+        with postgresql_url() as url:
+            check_killed(tmp_path, url)
+
+
+def check_killed(tmp_path: Path, url: str) -> None:
+    num_kills = kill_again_and_again(tmp_path, url)
+    assert num_kills >= KILLS
+    wanted = {request_id(row) for row in rows(tmp_path / "out") if is_picked(row)}
+    assert Counter(item.request_id for item in items(url)) == Counter(wanted)
+    print(f"{num_kills} kills, {len(wanted)} items")
+
+
+def test_a_share_is_drawn_from_all_whatever_was_decided(tmp_path: Path) -> None:
+    url, log = f"sqlite:///{tmp_path / 'guard.db'}", write_log(tmp_path / "log.jsonl", 1200)
+    screen([log], tmp_path / "out", review=(url, 0.1))
+    found = items(url)
+    drawn = {request_id(row) for row in rows(tmp_path / "out") if draw(row["digest"]) < 0.1}
+    assert {item.request_id for item in found} == drawn
+    assert {item.reason for item in found} == {ReviewReason.SAMPLED}
+    assert {item.action for item in found} == {Action.ALLOW, Action.BLOCK}
+
+
+@pytest.mark.parametrize("rule", ["", "0", "1.01", "nan", "half", "-0.1"])
+def test_what_is_neither_the_policy_nor_a_share_is_refused(rule: str) -> None:
+    with pytest.raises(ScreeningRefused, match="review: policy, or a share"):
+        read_share(rule)
+
+
+def test_a_judgement_is_decided_as_the_readings_were() -> None:
+    drawing, num_categories = random.Random(3), len(POLICY.categories)
+    signed = POLICY.model_copy(update={"signs": {TextSign.BIDI: SignRule.REVIEW}})
+    for number in range(300):
+        readings = []
+        for _ in range(drawing.choice((1, 1, 2))):
+            shares = [drawing.random() for _ in range(num_categories)]
+            first = tuple(share / sum(shares) for share in shares)
+            listed = (drawing.choice(POLICY.categories).code,) if drawing.random() < 0.5 else ()
+            readings.append(Reading(drawing.random(), 0.99, first, listed))
+        signs = {TextSign.BIDI} if drawing.random() < 0.2 else set()
+        verdict = read_verdict(readings, signed)
+        decision = decide(verdict, signed, str(number), signs)
+        worst, *others = map(window_scores, worst_first(readings, verdict))
+        judgement = Judgement(
+            decision.action.value,
+            decision.needs_review,
+            verdict.is_unsafe,
+            tuple(score.category.code for score in verdict.flagged),
+            worst,
+            tuple(others),
+            "complete",
+            1,
+            1,
+            tuple(sign.value for sign in signs),
+        )
+        again = verdict_of(judgement, signed)
+        assert decide(again, signed, str(number), signs) == decision
+        assert again.categories == verdict.categories
