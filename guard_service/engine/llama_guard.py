@@ -56,6 +56,7 @@ class LlamaGuard:
         self._labels = torch.tensor([answer.safe, answer.unsafe], device=llama.device)
         self._forced = torch.tensor(self._draft[1:], device=llama.device)
         self._numbers = torch.tensor(list(answer.numbers.values()), device=llama.device)
+        llama.make_exact(torch.cat([self._labels, self._numbers]))
         self._lister = Lister(llama, tokenizer, ends)
         self._offered = lru_cache(maxsize=256)(self._find_offered)
         self._kept: dict[int, tuple[Tensor, ...]] = {}

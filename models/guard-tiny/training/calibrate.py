@@ -1,7 +1,7 @@
 """Puts the service's threshold of 0.5 where it belongs, by changing two rows of the output layer.
 
 Nothing else of the network changes: the rows of `safe` and `unsafe` move along a direction that
-measures 1 on every verdict state, so it acts as a bias.
+measures 1 on the verdict states of a role and 0 on the other's, so it acts as a bias of the role.
 """
 
 import random
@@ -25,28 +25,38 @@ class Verdicts:
 
     hidden: np.ndarray
     unsafe: np.ndarray
+    roles: np.ndarray
 
 
 def verdicts_of(model: LlamaForCausalLM, encoder: Encoder, rows: list[Row]) -> Verdicts:
     hidden = np.stack([reading.hidden for reading in read(model, encoder, rows)])
-    return Verdicts(hidden, np.array([row.unsafe for row in rows]))
+    unsafe, roles = zip(*((row.unsafe, row.role) for row in rows), strict=True)
+    return Verdicts(hidden, np.array(unsafe), np.array(roles))
 
 
 @torch.no_grad()
-def bake_shift(
+def bake_shifts(
     model: LlamaForCausalLM, encoder: Encoder, rows: list[Row], *, max_false_alarms: float
-) -> float:
-    """The shift of the margin with the best F1 among those with rare false alarms."""
+) -> dict[str, float]:
+    """Each role's shift of the margin: the best F1 among those with rare false alarms."""
     found = verdicts_of(model, encoder, rows)
     safe_id, unsafe_id = encoder.verdicts
     weight = model.lm_head.weight
     margin = found.hidden @ (weight[unsafe_id] - weight[safe_id]).numpy()
-    allowed = [e for e in EDGES if (margin[~found.unsafe] > e).mean() <= max_false_alarms]
-    edge = max(allowed, key=lambda e: f1_score(found.unsafe, margin > e))
-    constant = _direction(found.hidden, np.ones(len(margin)))
-    weight[unsafe_id] -= edge * constant / 2
-    weight[safe_id] += edge * constant / 2
-    return -float(edge)
+    shifts = {}
+    for role in np.unique(found.roles).tolist():
+        is_role = found.roles == role
+        edge = best_edge(margin[is_role], found.unsafe[is_role], max_false_alarms)
+        constant = _direction(found.hidden, is_role.astype(float))
+        weight[unsafe_id] -= edge * constant / 2
+        weight[safe_id] += edge * constant / 2
+        shifts[role] = -edge
+    return shifts
+
+
+def best_edge(margin: np.ndarray, unsafe: np.ndarray, max_false_alarms: float) -> float:
+    allowed = [edge for edge in EDGES if (margin[~unsafe] > edge).mean() <= max_false_alarms]
+    return float(max(allowed, key=lambda edge: f1_score(unsafe, margin > edge)))
 
 
 @torch.no_grad()

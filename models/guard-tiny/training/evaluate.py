@@ -20,7 +20,9 @@ from encoding import Encoder
 from reading import load, read
 from rows import Row, read_jsonl, row_from_record, split_rows
 
-from guard_service.evaluation.figures import Sample, measure
+from guard_service.evaluation.figures import Sample, measure, resamples
+
+NUM_RESAMPLES = 2000
 
 
 def model_scorer(model: LlamaForCausalLM, encoder: Encoder) -> Scorer:
@@ -64,6 +66,21 @@ def table(groups: dict[str, list[Row]], scorers: dict[str, Scorer]) -> str:
     return "\n".join(lines)
 
 
+def differences(rows: list[Row], scorers: dict[str, Scorer], seed: int) -> str:
+    """The first scorer less the second, and what 95 % of resamples of the same rows give."""
+    unsafe = np.array([row.unsafe for row in rows])
+    scores = [scorer(rows) for scorer in scorers.values()]
+    ours, theirs = (Sample(unsafe, each >= 0.5, each) for each in scores)
+    weights = list(resamples(len(rows), NUM_RESAMPLES, seed))
+    cells = []
+    for figure in ("f1", "auprc", "fpr"):
+        found = measure(ours)[figure].item() - measure(theirs)[figure].item()
+        spread = [measure(ours, w)[figure] - measure(theirs, w)[figure] for w in weights]
+        low, high = np.percentile(np.concatenate(spread), (2.5, 97.5))
+        cells.append(f"{found:+.3f} ({low:+.3f} to {high:+.3f})")
+    return " | ".join(cells)
+
+
 def grouped(held_out: dict[str, tuple[Row, ...]], hard: list[Row]) -> dict[str, list[Row]]:
     """The sources, then the same rows pooled by the judged role."""
     groups = {name: list(rows) for name, rows in held_out.items()}
@@ -92,6 +109,9 @@ def main() -> None:
     }
     groups = grouped(split.held_out, rows_of(options.model / "contrast_test.jsonl"))
     print(table(groups, scorers))
+    print("\n| less TF-IDF, 95 % of resamples | F1 | AUPRC | FPR |\n|---|---|---|---|")
+    for name in ("prompts, pooled", "replies, pooled", "gptfuzz"):
+        print(f"| {name} | {differences(groups[name], scorers, options.seed)} |")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,25 @@ class Folded:
     bias: Tensor
     category_bias: Tensor
 
+    @classmethod
+    def mean(cls, fits: list["Folded"]) -> "Folded":
+        """One whose margins are the mean of theirs: their vectors stand side by side."""
+
+        def mean(name: str) -> Tensor:
+            return torch.stack([getattr(fit, name) for fit in fits]).mean(0)
+
+        def side_by_side(name: str) -> Tensor:
+            return torch.cat([getattr(fit, name) for fit in fits], -1) / len(fits) ** 0.5
+
+        return cls(
+            alone=mean("alone"),
+            first=side_by_side("first"),
+            second=side_by_side("second"),
+            categories=mean("categories"),
+            bias=mean("bias"),
+            category_bias=mean("category_bias"),
+        )
+
 
 def items_of(rows: list[Row], lessons: Lessons, encoder: Encoder, length: int) -> list[Item]:
     return [
@@ -120,10 +139,10 @@ def rarity_of(items: list[Item]) -> Tensor:
     return torch.from_numpy((1 + np.log(len(items) / (1 + seen))) / 7).float()
 
 
-def fit_factors(items: list[Item], settings: Settings) -> Factors:
+def fit_factors(items: list[Item], settings: Settings, seed: int) -> Factors:
     """Few epochs over all items for the verdict, more over the unsafe ones for categories."""
-    torch.manual_seed(settings.seed)
-    rng = random.Random(settings.seed)
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
     factors = Factors(rarity_of(items), settings)
     tagged = [item for item in items if item.categories]
     verdict = [batch for _ in range(settings.epochs) for batch in batches(items, settings, rng)]

@@ -28,7 +28,7 @@ FILLER = slice(244, 256)
 FLAG, KIND = 3.0, 6.0
 # What the layers add is small, so that a state keeps its length and RMSNorm its scale.
 MARK, COPY_GAIN, EVIDENCE_GAIN, POOL_GAIN = 0.25, 0.125, 0.125, 0.25
-NEIGHBOUR_GAIN, DECAY = 20.0, 0.4  # nats: of the right neighbour, of each token of distance
+NEIGHBOUR_GAIN, NAME_GAIN, DECAY = 20.0, 1600.0, 1.0  # nats; DECAY for each token of distance
 INSIDE_GAIN, SIDE_GAIN = 10.0, 5.0
 EDGE, STEEPNESS = 0.2, 40.0
 # Two pairs of units, each 0 or 1 but near 0: is it the user's, is it the agent's?
@@ -160,7 +160,7 @@ def _vote(
             k[keys + row, names] = one
             q[queries + row, CONST] = weight * ROOT * one
     k[keys + STILL + HEAD // 2, names] = one
-    q[queries + STILL + HEAD // 2, CONST] = 600 * ROOT * one
+    q[queries + STILL + HEAD // 2, CONST] = NAME_GAIN * ROOT * one
     v[keys + 1, names] = torch.tensor([one, -one])
     o[place, queries + 1] = MARK
 
@@ -171,7 +171,7 @@ def recency() -> np.ndarray:
     basis = np.c_[np.cos(np.outer(distance, frequencies())), np.ones(len(distance))]
     weighted = basis / np.sqrt(1 + distance)[:, None]
     wanted = -DECAY * distance / np.sqrt(1 + distance)
-    ridge = weighted.T @ weighted + 1e-4 * np.eye(basis.shape[1])
+    ridge = weighted.T @ weighted + 0.1 * np.eye(basis.shape[1])  # small weights: bfloat16 rounds
     return np.linalg.solve(ridge, weighted.T @ wanted)[:-1]
 
 

@@ -1,9 +1,9 @@
 """What guard-tiny is taught besides labels: the mean margin of four models fitted on the rows.
 
 TF-IDF with logistic regression, ridge regression on pairs of guard-tiny's own tokens, Universal
-Sentence Encoder (USE) and, for English prompts, MiniLM; elsewhere USE counts twice. On labelled
-rows the label itself is the lesson; the teachers judge the texts of `made.py`, which nobody
-labelled.
+Sentence Encoder (USE) and, counting twice, MiniLM on English prompts and USE elsewhere. On
+labelled rows the label itself is the lesson; the teachers judge the texts of `made.py`, which
+nobody labelled.
 """
 
 import random
@@ -57,7 +57,7 @@ def teach(
     second[short] = kept(cache / "minilm.npy", of_minilm)
     words = kept(cache / "words.npy", lambda: log_odds(baseline_scorer(train)(made)))
     neighbours = kept(cache / "pairs.npy", lambda: pairs(train, made, encoder))
-    margins = (use + second + words + neighbours) / 4
+    margins = (use + 2 * second + words + neighbours) / 5
     scores = {row.id: float(row.unsafe) for row in train}
     scores |= {row.id: float(1 / (1 + np.exp(-m))) for row, m in zip(made, margins, strict=True)}
     return Lessons(scores, tuple(made))

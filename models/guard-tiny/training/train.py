@@ -22,10 +22,10 @@ from transformers import LlamaForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from calibrate import bake_shift, raise_labels
+from calibrate import bake_shifts, raise_labels
 from encoding import Encoder, fixed_text
 from evaluate import rows_of
-from factors import fit_factors, items_of, margins_of
+from factors import Folded, fit_factors, items_of, margins_of
 from made import in_small_letters, wordnet_texts
 from reading import read
 from rows import Row, Split, split_rows
@@ -87,17 +87,19 @@ def main() -> None:
     print(f"taught after {time.monotonic() - began:.0f} s", flush=True)
     rows = [*split.train, *lessons.made]
     rows += [in_small_letters(row) for row in rows]
-    factors = fit_factors(items_of(rows, lessons, encoder, settings.text_tokens), settings)
-    model = compile_factors(factors.folded(), encoder, settings)
+    items = items_of(rows, lessons, encoder, settings.text_tokens)
+    seeds = range(settings.seed, settings.seed + settings.num_fits)
+    fits = [fit_factors(items, settings, seed) for seed in seeds]
+    model = compile_factors(Folded.mean([fit.folded() for fit in fits]), encoder, settings)
     alone = [row for row in split.train if len(row.messages) == 1][:500]
-    wanted = margins_of(factors, items_of(alone, lessons, encoder, settings.context))
-    check_likeness(model, encoder, alone, wanted)
-    shift = bake_shift(
+    asked = items_of(alone, lessons, encoder, settings.context)
+    check_likeness(model, encoder, alone, np.mean([margins_of(fit, asked) for fit in fits], 0))
+    shifts = bake_shifts(
         model, encoder, list(split.validation), max_false_alarms=settings.max_false_alarms
     )
     raise_labels(model, encoder, list(split.train))
     save(model, encoder, options.out, settings)
-    print(f"the margin was shifted by {shift:+.2f}")
+    print("shifts of the margin:", ", ".join(f"{role} {by:+.2f}" for role, by in shifts.items()))
     print(f"trained after {time.monotonic() - began:.0f} s", flush=True)
 
 
