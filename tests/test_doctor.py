@@ -44,7 +44,7 @@ def llama_8b(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def settings(llama_8b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
-    return Settings(model=str(llama_8b), port=0)
+    return Settings(model=str(llama_8b), port=0, metrics_port=0)
 
 
 def found(settings: Settings, machine: Machine, **changes: object) -> dict[str, Finding]:

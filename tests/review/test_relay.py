@@ -129,7 +129,8 @@ async def test_a_sink_that_fails_is_tried_until_it_takes_all_and_the_log_says_so
             pass
     assert sink.events == ALL
     actions = [getattr(record, "action", "") for record in caplog.records]
-    assert actions == ["feed_sink_lost", "feed_sink_back"]
+    told = [action for action in actions if action.startswith("feed_sink")]
+    assert told == ["feed_sink_lost", "feed_sink_back"]
 
 
 def event(item_id: str, position: int) -> Event:
