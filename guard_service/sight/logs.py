@@ -71,8 +71,12 @@ def report_loop_error(_: AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What was given as `extra`, and which call the line belongs to."""
-    fields = {key: value for key, value in vars(record).items() if key not in _PLAIN}
+    """What was given as `extra`, and which call the line belongs to.
+
+    Names that begin with an underscore are what a library adds to every record.
+    """
+    given = {key: value for key, value in vars(record).items() if not key.startswith("_")}
+    fields = {key: value for key, value in given.items() if key not in _PLAIN}
     if under_way := journey.current():
         ids = {"request_id": under_way.request_id, "trace_id": under_way.trace_id}
         fields |= {key: value for key, value in ids.items() if value}

@@ -29,12 +29,9 @@ def read(data: bytes, problem: str = "") -> list[Item | Gap]:
     return list(READER.read_chunk(raw_chunk(Line(7, data, problem))).entries)
 
 
-def test_a_chunk_may_begin_in_one_file_and_end_in_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chunk, "MAX_LINES", 4)
+def test_a_chunk_may_begin_in_one_file_and_end_in_another(tmp_path: Path) -> None:
     names = [write(tmp_path / "a", 6), write(tmp_path / "b", 0), write(tmp_path / "c", 3)]
-    raws = list(cut(find_sources(names)))
+    raws = list(cut(find_sources(names), max_lines=4))
     assert [raw.number for raw in raws] == [0, 1, 2]
     assert list(map(places, raws)) == [
         [("a", 1), ("a", 2), ("a", 3), ("a", 4)],

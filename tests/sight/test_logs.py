@@ -20,6 +20,11 @@ def failed(text: str) -> logging.LogRecord:
         return logging.makeLogRecord({"msg": "it failed", "exc_info": sys.exc_info()})
 
 
+def test_what_a_library_adds_to_every_record_is_not_shown() -> None:
+    record = logging.makeLogRecord(vars(DIED) | {"_a_librarys_own": 1})
+    assert "librarys" not in TextFormatter().format(record) + JsonFormatter().format(record)
+
+
 def test_a_line_for_people_ends_with_what_was_given_for_machines() -> None:
     assert TextFormatter().format(DIED) == "engine died action=engine_died exit_code=-9"
 
