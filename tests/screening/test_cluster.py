@@ -87,7 +87,7 @@ def test_two_workers_publish_what_one_process_publishes(tmp_path: Path, format: 
 def kill_now_and_then(folder: Path, num_kills: int, ended: Event, killed: list[int]) -> None:
     """Workers that have opened their engine, at random moments."""
     draw, dead = random.Random(num_kills), set[int]()
-    while len(killed) < num_kills and not ended.wait(draw.uniform(0.1, 2.0)):
+    while len(killed) < num_kills and not ended.wait(draw.uniform(0.05, 0.4)):
         alive = {int(path.name.split("-")[1]) for path in folder.glob("worker-*")} - dead
         if alive:
             dead.add(pid := draw.choice(sorted(alive)))
