@@ -1,6 +1,5 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from review_items import item
@@ -21,14 +20,6 @@ from guard_service.review.verification import verify
 
 ANN = Reviewer("ann", None)
 SAID = "the words of a user"
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[ReviewStore]:
-    store = ReviewStore(database_url)
-    await store.start()
-    yield store
-    await store.stop()
 
 
 async def linked(store: ReviewStore) -> list[Entry]:

@@ -10,14 +10,6 @@ from guard_service.review.store import ReviewStore
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[ReviewStore]:
-    store = ReviewStore(database_url)
-    await store.start()
-    yield store
-    await store.stop()
-
-
-@pytest.fixture
 async def feed(store: ReviewStore) -> AsyncIterator[Feed]:
     feed = Feed(store.database, kept_s=60, poll_s=0.01)
     async with feed.running():

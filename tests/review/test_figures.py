@@ -1,7 +1,5 @@
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from review_items import item
 
 from guard_service.decision import ReviewReason
@@ -12,14 +10,6 @@ from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 
 UPHELD, OVERTURNED = Answer(Outcome.UPHELD), Answer(Outcome.OVERTURNED)
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[ReviewStore]:
-    store = ReviewStore(database_url)
-    await store.start()
-    yield store
-    await store.stop()
 
 
 async def said(queue: ReviewQueue, name: str, answer: Answer) -> str:

@@ -1,5 +1,3 @@
-from collections.abc import AsyncIterator
-
 import pytest
 from review_items import end_lease, item
 from sqlalchemy import select, update
@@ -14,14 +12,6 @@ from guard_service.review.table import review_items, review_reads, review_resolu
 
 ANN, BEN = Reviewer("ann", ""), Reviewer("ben", "")
 UPHELD, OVERTURNED = Answer(Outcome.UPHELD, note="as said"), Answer(Outcome.OVERTURNED, ("S2",))
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[ReviewStore]:
-    store = ReviewStore(database_url)
-    await store.start()
-    yield store
-    await store.stop()
 
 
 @pytest.fixture

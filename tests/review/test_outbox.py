@@ -1,5 +1,4 @@
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from review_items import end_lease, item
@@ -18,14 +17,6 @@ from guard_service.review.table import review_events
 ANN, BEN, CLEO = (Reviewer(name, None) for name in ("ann", "ben", "cleo"))
 UPHELD, OVERTURNED = Answer(Outcome.UPHELD, ("S1",)), Answer(Outcome.OVERTURNED)
 DAY_MS = 24 * 3600 * 1000
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[ReviewStore]:
-    store = ReviewStore(database_url)
-    await store.start()
-    yield store
-    await store.stop()
 
 
 async def told(store: ReviewStore, after: int | None = None) -> list[Event]:

@@ -1,6 +1,5 @@
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,14 +23,6 @@ from guard_service.review.table import review_resolutions
 
 ANN, BEN, CAT = (Reviewer(name, "") for name in ("ann", "ben", "cat"))
 UPHELD, OVERTURNED = Answer(Outcome.UPHELD), Answer(Outcome.OVERTURNED, ("S2",))
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[ReviewStore]:
-    store = ReviewStore(database_url)
-    await store.start()
-    yield store
-    await store.stop()
 
 
 @pytest.fixture
