@@ -95,9 +95,7 @@ def screen(
     sources, shape = find_sources(inputs), read_mapping(mapping) if mapping else None
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
     plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", rerun)
-    if server and ray:
-        raise ScreeningRefused("--server and --ray: one of them judges")
-    _check_review(plan.review, server, ray, database_url)
+    _check_together(plan.review, server, ray, database_url)
     _show_shapes(plan)
     settings = read_settings(
         model=model,
@@ -114,6 +112,10 @@ def screen(
         opened = judging_on_cluster(settings, ray, each, patience_s)
     else:
         opened = judging_here(settings, patience_s, plan.review)
+    _run(plan, opened)
+
+
+def _run(plan: Plan, opened: Opened) -> None:
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
@@ -156,9 +158,11 @@ def _terms(plan: Plan, bench: "Bench | Cluster") -> Terms:
     )
 
 
-def _check_review(
+def _check_together(
     review: str, server: str | None, ray: str | None, database_url: str | None
 ) -> None:
+    if server and ray:
+        raise ScreeningRefused("--server and --ray: one of them judges")
     if review and server:
         raise ScreeningRefused("review: a server's own policy feeds its queue already")
     if review and ray:

@@ -44,8 +44,10 @@ class Tokenizer:
 class Reader:
     def __init__(self, *readings: Reading, error: Exception | None = None) -> None:
         self._readings, self._error = readings, error
+        self.callers: list[Caller] = []
 
     async def read(self, prompts: Sequence[Prompt], caller: Caller) -> list[Answer]:
+        self.callers.append(caller)
         if isinstance(self._error, TimeoutError):
             await asyncio.sleep(3600)
         if self._error:
@@ -227,6 +229,8 @@ async def in_time(check: Check, *readings: Reading, **values: object) -> Outcome
     finally:
         # The engine would take for ever; a busy machine may wake us late.
         assert asyncio.get_running_loop().time() < deadline_s + 5
+        assert isinstance(guard.reader, Reader)
+        assert [caller.deadline_s < deadline_s for caller in guard.reader.callers] == [True]
 
 
 @pytest.mark.parametrize("choice", ["block", "allow"])
