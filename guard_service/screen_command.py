@@ -96,7 +96,6 @@ def screen(
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
     plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", rerun)
     _check_together(plan.review, server, ray, database_url)
-    _show_shapes(plan)
     settings = read_settings(
         model=model,
         devices=devices,
@@ -116,6 +115,7 @@ def screen(
 
 
 def _run(plan: Plan, opened: Opened) -> None:
+    _show_shapes(plan)
     try:
         tally = asyncio.run(_screen(plan, opened))
     except ScreeningStopped as stopped:
