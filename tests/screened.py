@@ -1,17 +1,12 @@
-"""A screening with a scripted judge; as a program, one that is killed in the midst of it.
-
-python screened.py LOG OUT ASKED SLICES MILLISECONDS [DATABASE_URL]
-
-It dies so long after its start, or after the slice of that number was asked.
-"""
+"""A screening with a scripted judge, also one that is killed in the midst of it."""
 
 import asyncio
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -163,19 +158,31 @@ def asked(path: Path) -> list[bytes]:
     return [data[n : n + DIGEST_BYTES] for n in range(0, len(data), DIGEST_BYTES)]
 
 
-def main() -> None:
-    log, out, record, slices, milliseconds, *database = sys.argv[1:]
-    kill = threading.Timer(float(milliseconds) / 1000, os.kill, (os.getpid(), signal.SIGKILL))
+def screen_until_killed(
+    log: Path, out: Path, record: Path, slices: int, milliseconds: float, database_url: str = ""
+) -> int:
+    """The exit status: 0, or of a kill so long after the slice of that number was asked."""
+    # Forked from a server that has imported all of it: each would take a second for that.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["screened"])
+    given = (log, out, record, slices, milliseconds / 1000, database_url)
+    process = context.Process(target=_screen_until_killed, args=given)
+    process.start()
+    process.join(300)
+    assert process.exitcode is not None, "It neither ended nor died."
+    return process.exitcode
+
+
+def _screen_until_killed(
+    log: Path, out: Path, record: Path, slices: int, seconds: float, database_url: str
+) -> None:
+    kill = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
     kill.daemon = True
-    left = count(int(slices), -1)
+    left = count(slices, -1)
 
     def count_down() -> None:
         next(left) or kill.start()
 
     count_down()
-    review = (database[0], None) if database else None
-    screen([log], Path(out), Recording(Path(record), count_down), review=review)
-
-
-if __name__ == "__main__":
-    main()
+    review = (database_url, None) if database_url else None
+    screen([log], out, Recording(record, count_down), review=review)

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 from benchmarks.bench_screening import make_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screened import CHUNK_LINES, asked, line, published, screen, write_log
+from screened import CHUNK_LINES, asked, line, published, screen, screen_until_killed, write_log
 from scripted_judge import ScriptedJudge
 from shared_data import shared_file
 
@@ -28,8 +26,8 @@ from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.subject import Item
 
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
+SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
-TESTS = Path(__file__).parent.parent
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -74,20 +72,15 @@ def test_a_kill_at_any_moment_costs_at_most_a_chunk_and_changes_nothing(tmp_path
         write_log(log, 12 * CHUNK_LINES + 17)
     undisturbed = ScriptedJudge()
     screen([log], tmp_path / "undisturbed", undisturbed)
-    draw, num_kills = random.Random(KILLS), 0
+    draw, num_kills = random.Random(SEED), 0
     slices_between = len(undisturbed.asked) // SLICE_ITEMS // KILLS
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     while True:
         # Once there were enough, it may end.
         slices = draw.randrange(2 * slices_between) if num_kills < KILLS else len(undisturbed.asked)
-        command = [sys.executable, str(TESTS / "screened.py"), str(log), str(out), str(record)]
-        command += [str(slices), str(draw.uniform(0, 30))]
-        ended = subprocess.run(
-            command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, timeout=120
-        )
-        if ended.returncode == 0:
+        ended = screen_until_killed(log, out, record, slices, draw.uniform(0, 30))
+        if ended == 0:
             break
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        assert ended == -signal.SIGKILL
         num_kills += 1
     assert num_kills
     assert published(out) == published(tmp_path / "undisturbed")
