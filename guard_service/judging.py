@@ -27,26 +27,26 @@ if TYPE_CHECKING:
     from guard_service.screening.cluster import Cluster
 
 _DIGEST_POLLS = 240
+_MAX_SERVER_DEATHS = 3  # what others ask may kill a server's engine too
 
 Opened = AbstractAsyncContextManager["Bench | Cluster"]
 
 
 @asynccontextmanager
 async def judging_here(
-    settings: Settings, patience_s: float = 600.0, review: str = ""
+    settings: Settings, patience_s: float = 600.0, review: str = "", tenant: str = ""
 ) -> AsyncIterator[Bench]:
     """The path in this process, with an engine of its own; `review` as of read_share."""
     async with open_guard(settings) as guard:
         await guard.engine.start()
         policy = guard.pipeline.policies[settings.default_policy]
-        pipeline = replace(guard.pipeline, feed=NoReview())
-        local = LocalJudge(pipeline, policy.id, settings.max_batch_requests)
+        judged, pipeline = await _judged(guard, policy), replace(guard.pipeline, feed=NoReview())
+        local = LocalJudge(pipeline, policy.id, policy.digest, settings.max_batch_requests)
         judge = CulpritFinder(local, patience_s)
         referral = None
         if review:
-            store, model = guard.prepared.store, guard.pipeline.model
-            referral = Referral(store, policy, model, read_share(review))
-        yield Bench(judge, await _judged(guard, policy), *_levels(policy), referral)
+            referral = Referral(guard.prepared.store, policy, judged, read_share(review), tenant)
+        yield Bench(judge, judged, *_levels(policy), referral)
 
 
 @asynccontextmanager
@@ -99,7 +99,8 @@ async def judging_there(server: str, policy_id: str, patience_s: float) -> Async
         )
         limits = Limits(info.limits.max_messages, info.limits.max_conversation_bytes)
         expected = Expected(policy.id, policy.version, info.model)
-        judge = RemoteJudge(client, expected, limits, patience_s)
+        remote = RemoteJudge(client, expected, policy.digest, limits, patience_s)
+        judge = CulpritFinder(remote, patience_s, _MAX_SERVER_DEATHS)
         thresholds = tuple(category.threshold for category in policy.categories)
         yield Bench(judge, judged, min(0.5, policy.threshold), policy.threshold, thresholds)
 

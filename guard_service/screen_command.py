@@ -49,6 +49,7 @@ class Plan:
     reader: LineReader
     mapping_digest: str
     review: str
+    tenant: str
     rerun: bool
 
 
@@ -88,14 +89,15 @@ def screen(
     review: Annotated[
         str | None, typer.Option(help="Put rows before reviewers: policy, or a share as 0.01.")
     ] = None,
+    tenant: Annotated[str, typer.Option(help="With --review: whose the items are.")] = "",
     database_url: Annotated[str | None, typer.Option(help="Of the review queue.")] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Drop what OUT has; begin anew.")] = False,
 ) -> None:
     """Judge every line of the inputs, once. The same command goes on where it was stopped."""
     sources, shape = find_sources(inputs), read_mapping(mapping) if mapping else None
     reader = LineReader(frozenset(judge or _DEFAULT_SUBJECTS), shape)
-    plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", rerun)
-    _check_together(plan.review, server, ray, database_url)
+    plan = Plan(sources, folder, reader, mapping_digest(mapping), review or "", tenant, rerun)
+    _check_together(plan, server, ray, database_url)
     settings = read_settings(
         model=model,
         devices=devices,
@@ -110,7 +112,7 @@ def screen(
         each = Engines(engines, cpus_per_engine, gpus_per_engine)
         opened = judging_on_cluster(settings, ray, each, patience_s)
     else:
-        opened = judging_here(settings, patience_s, plan.review)
+        opened = judging_here(settings, patience_s, plan.review, plan.tenant)
     _run(plan, opened)
 
 
@@ -155,22 +157,24 @@ def _terms(plan: Plan, bench: "Bench | Cluster") -> Terms:
         threshold=bench.threshold,
         thresholds=bench.thresholds,
         review=plan.review,
+        tenant=plan.tenant,
     )
 
 
 def _check_together(
-    review: str, server: str | None, ray: str | None, database_url: str | None
+    plan: Plan, server: str | None, ray: str | None, database_url: str | None
 ) -> None:
     if server and ray:
         raise ScreeningRefused("--server and --ray: one of them judges")
-    if review and server:
+    if plan.review and server:
         raise ScreeningRefused("review: a server's own policy feeds its queue already")
-    if review and ray:
+    if plan.review and ray:
         raise ScreeningRefused("review: a run with --ray feeds no queue; --server does")
-    if database_url and not review:
-        raise ScreeningRefused("database_url: is of the review queue, which --review feeds")
-    if review:
-        read_share(review)
+    for name, given in (("database_url", database_url), ("tenant", plan.tenant)):
+        if given and not plan.review:
+            raise ScreeningRefused(f"{name}: is of the review queue, which --review feeds")
+    if plan.review:
+        read_share(plan.review)
 
 
 def _num_bytes(sources: Sequence[Source]) -> int | None:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripted_judge import JUDGED, ScriptedJudge
 
@@ -50,6 +50,7 @@ TERMS = Terms(
 )
 NOBODY = Watch()
 POLICY = load_policies(Settings())["default"]
+REFERRED = replace(JUDGED, policy_digest=POLICY.digest)
 READER = LineReader(frozenset({Subject.LAST_USER, Subject.REPLY}))
 
 
@@ -68,6 +69,19 @@ def write_log(path: Path, num_lines: int) -> Path:
         lines[n] = draw.choice([b"{broken\n", b"\n", b'{"a":1}\n', line(n, "unreadable")])
     path.write_bytes(b"".join(lines))
     return path
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(each)
+        for part in sorted(out.glob("part-*.jsonl"))
+        for each in part.read_bytes().splitlines()
+    ]
+
+
+def rejects(out: Path) -> list[dict[str, Any]]:
+    path = out / "_screening" / "rejects.jsonl"
+    return [json.loads(each) for each in path.read_bytes().splitlines()]
 
 
 def published(out: Path) -> dict[str, str]:
@@ -108,7 +122,7 @@ async def _run(
     assert isinstance(screening, Screening)
     url, share = review
     async with opened_store(url) as store:
-        referral = Referral(store, POLICY, JUDGED.model, share)
+        referral = Referral(store, POLICY, REFERRED, share, tenant="acme")
         await replace(screening, referral=referral).run(sources, CHUNK_LINES)
 
 

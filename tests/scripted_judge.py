@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from functools import cache
 
-from guard_service.screening.judgement import Judgement, Unjudged, WindowScores
+from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.row import Judged
 from guard_service.screening.subject import Item
+from guard_service.verdict import Reading
 
 CODES = tuple(f"S{number}" for number in range(1, 15))
 JUDGED = Judged("test", "1", "digest", "scripted", "none", CODES)
@@ -20,13 +21,13 @@ def _judgement(number: int) -> Judgement:
     score, code = number / 255, CODES[number % 14]
     is_unsafe = score >= 0.5
     codes = (code,) if is_unsafe else ()
-    scores = tuple(score * (0.35 if each == code else 0.05) for each in CODES)
+    shares = tuple(0.35 if each == code else 0.05 for each in CODES)
     return Judgement(
         action="block" if is_unsafe else "allow",
         needs_review=is_unsafe,
         is_unsafe=is_unsafe,
         codes=codes,
-        worst=WindowScores(score, 0.999, scores, codes),
+        worst=Reading(score, 0.999, shares, codes),
         others=(),
         assessment="complete",
         judged_chars=100,

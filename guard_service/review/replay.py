@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from guard_service.decision import Decision
+from guard_service.decision import Decision, ReviewReason
 from guard_service.evidence import redecide, unanswerable
 from guard_service.policy import Policy
 from guard_service.review.database import Database
@@ -31,11 +31,18 @@ class Redecided:
         item = self.stored.item
         return (
             self.decision.action is item.action
-            and self.decision.review_reason is item.reason
+            and (self.decision.review_reason is item.reason or self._is_drawn_apart)
             and self.codes == item.codes
             and self.verdict.unsafe_score == item.unsafe_score
             and {s.category.code: s.score for s in self.verdict.categories} == item.scores
         )
+
+    @property
+    def _is_drawn_apart(self) -> bool:
+        """By another share than the policy's own, which has no say in it then (guard screen)."""
+        item, policy = self.stored.item, self.stored.evidence.policy
+        is_sampled = item.reason is ReviewReason.SAMPLED
+        return is_sampled and item.place.inclusion != policy.review.sample
 
     @property
     def is_flip(self) -> bool:

@@ -16,14 +16,14 @@ from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.subject import Item, Place
 from guard_service.screening.transcript import Origin
 
-_MAX_DEATHS = 2  # alone with it: once may be chance
 _POLL_S = 0.25
 
 
 class CulpritFinder:
-    def __init__(self, judge: Judge, patience_s: float) -> None:
+    def __init__(self, judge: Judge, patience_s: float, max_deaths: int = 2) -> None:
         self._judge = judge
         self._patience_s = patience_s  # until an engine that died must answer again
+        self._max_deaths = max_deaths  # alone with it: once may be chance
         self._culprits: dict[bytes, Unjudged] = {}  # by digest
         self._numbers = count()
         self._gate = asyncio.Lock()
@@ -45,7 +45,7 @@ class CulpritFinder:
         return [answered.get(item.digest) or self._culprits[item.digest] for item in items]
 
     async def _examine(self, item: Item) -> Judgement | Unjudged:
-        for _ in range(_MAX_DEATHS):
+        for _ in range(self._max_deaths):
             try:
                 (answer,) = await self._judge.judge([item])
                 return answer

@@ -14,8 +14,8 @@ from guard_service.errors import InvalidRequest, ReadingRejected
 from guard_service.pipeline import Check, Outcome, Pipeline
 from guard_service.policy import OnUnavailable
 from guard_service.review.item import ReviewItem
-from guard_service.screening.judgement import Judgement, Unjudged, window_scores
-from guard_service.screening.subject import Item
+from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.subject import Item, request_id
 
 
 class Judge(Protocol):
@@ -33,6 +33,7 @@ class NoReview:
 class LocalJudge:
     pipeline: Pipeline
     policy: str
+    policy_digest: str
     num_workers: int  # of one slice
 
     async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]:
@@ -55,7 +56,7 @@ class LocalJudge:
     async def _ask(self, item: Item) -> Judgement | Unjudged:
         check = Check(
             item.conversation,
-            request_id=item.digest.hex(),  # so equal conversations draw the same sample
+            request_id=request_id(item.digest, self.policy_digest),
             policy=self.policy,
             on_unavailable=OnUnavailable.ERROR,
             caller=Caller(Lane.BULK),
@@ -69,7 +70,7 @@ class LocalJudge:
 def judgement_of(outcome: Outcome) -> Judgement:
     verdict, coverage = outcome.verdict, outcome.coverage
     assert verdict and coverage, "This is a bug: no verdict and no error."
-    worst, *others = map(window_scores, outcome.readings)
+    worst, *others = outcome.readings
     return Judgement(
         action=outcome.decision.action.value,
         needs_review=outcome.decision.needs_review,

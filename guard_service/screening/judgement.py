@@ -2,19 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
-
-@dataclass(frozen=True, slots=True)
-class WindowScores:
-    """What the model read in one window."""
-
-    unsafe_score: float
-    label_mass: float
-    scores: tuple[float, ...]  # of the policy's categories, in its order
-    listed: tuple[str, ...]  # the model's own list, the first one first
+from guard_service.verdict import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +15,8 @@ class Judgement:
     needs_review: bool
     is_unsafe: bool
     codes: tuple[str, ...]  # flagged, the strongest first
-    worst: WindowScores
-    others: tuple[WindowScores, ...]  # of a conversation in several windows or views
+    worst: Reading
+    others: tuple[Reading, ...]  # of a conversation in several windows or views
     assessment: str
     judged_chars: int
     total_chars: int
@@ -36,32 +28,14 @@ class Judgement:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Judgement":
         values: dict[str, Any] = _frozen(orjson.loads(data))
-        worst = WindowScores(**_frozen(values.pop("worst")))
-        others = tuple(WindowScores(**_frozen(each)) for each in values.pop("others"))
+        worst = Reading(**_frozen(values.pop("worst")))
+        others = tuple(Reading(**_frozen(each)) for each in values.pop("others"))
         return cls(**values, worst=worst, others=others)
 
 
 def _frozen(values: dict[str, Any]) -> dict[str, Any]:
     """JSON knows no tuples."""
     return {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
-
-
-class _Reading(Protocol):
-    """A reading of the engine, or one that a server told."""
-
-    @property
-    def unsafe_score(self) -> float: ...
-    @property
-    def label_mass(self) -> float: ...
-    @property
-    def first_scores(self) -> tuple[float, ...]: ...
-    @property
-    def listed(self) -> tuple[str, ...]: ...
-
-
-def window_scores(reading: _Reading) -> WindowScores:
-    scores = tuple(reading.unsafe_score * first for first in reading.first_scores)
-    return WindowScores(reading.unsafe_score, reading.label_mass, scores, reading.listed)
 
 
 @dataclass(frozen=True, slots=True)

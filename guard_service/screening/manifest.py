@@ -32,10 +32,11 @@ class Terms:
     model: str
     model_digest: str
     format: str
-    version: int = 1  # of the rows and of this file
+    version: int = 2  # of the rows, of this file and of the answers kept
     threshold: float = 0.5
     thresholds: tuple[float | None, ...] = ()  # as the codes; None: follows the base decision
     review: str = ""  # which rows were put before people; empty: none
+    tenant: str = ""  # whose they are there
 
 
 def terms_of(values: Mapping[str, Any]) -> Terms:

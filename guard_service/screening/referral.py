@@ -5,20 +5,21 @@ from conversation and policy alone: what a killed run had put there is found aga
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from guard_service.decision import Decision, ReviewReason, decide, draw
+from guard_service.decision import Decision, ReviewReason, draw
 from guard_service.errors import ScreeningRefused
-from guard_service.policy import Action, Policy
-from guard_service.review.item import ReviewItem
+from guard_service.evidence import Evidence, redecide
+from guard_service.policy import Policy
+from guard_service.review.item import SUBJECT_LABEL, ReviewItem
 from guard_service.review.referral import Asked, refer
 from guard_service.review.store import ReviewStore
 from guard_service.screening.chunk import Chunk
 from guard_service.screening.judgement import Answers, Judgement
-from guard_service.screening.subject import Item
+from guard_service.screening.row import Judged
+from guard_service.screening.subject import Item, request_id
 from guard_service.sign import TextSign
-from guard_service.verdict import CategoryScore, Verdict
 
 BY_POLICY = "policy"
 
@@ -30,8 +31,9 @@ _ITEMS_AT_ONCE = 256  # others wait for an embedded store meanwhile
 class Referral:
     store: ReviewStore
     policy: Policy
-    model: str
-    share: float | None  # of all conversations; None: those that the policy itself picks
+    judged: Judged
+    share: float | None = None  # of all conversations; None: those that the policy itself picks
+    tenant: str = ""  # whose they are
 
     async def refer(self, chunk: Chunk, answers: Answers) -> None:
         """Put the chunk's conversations on the reviewers' disk, where they are to look."""
@@ -42,25 +44,33 @@ class Referral:
     def _items(self, chunk: Chunk, answers: Answers) -> Iterator[ReviewItem]:
         for item in {item.digest: item for item in reversed(chunk.items)}.values():
             answer = answers[item.digest]
-            if isinstance(answer, Judgement):
-                verdict = verdict_of(answer, self.policy)
-                decision = self._decide(item, answer, verdict)
-                if decision.needs_review:
-                    yield self._item(item, decision, verdict)
+            if isinstance(answer, Judgement) and (referred := self._refer(item, answer)):
+                yield referred
 
-    def _decide(self, item: Item, judgement: Judgement, verdict: Verdict) -> Decision:
+    def _refer(self, item: Item, judgement: Judgement) -> ReviewItem | None:
+        asked = Asked(
+            request_id(item.digest, self.judged.policy_digest), _labels(item), self.tenant
+        )
+        evidence = self._evidence(judgement)
+        verdict, decision = redecide(evidence, self.policy, asked.request_id)
         if self.share is not None:
-            is_drawn = draw(item.digest.hex()) < self.share
-            reason = ReviewReason.SAMPLED if is_drawn else None
-            return Decision(Action(judgement.action), reason)
-        return decide(verdict, self.policy, item.digest.hex(), set(map(TextSign, judgement.signs)))
+            is_drawn = draw(asked.request_id) < self.share
+            decision = Decision(decision.action, ReviewReason.SAMPLED if is_drawn else None)
+        if not decision.needs_review:
+            return None
+        number = len(item.conversation.messages) - 1
+        told = (item.conversation, decision, self.policy, self.judged.model, asked)
+        return self._place(refer(*told, verdict, number, evidence))
 
-    def _item(self, item: Item, decision: Decision, verdict: Verdict) -> ReviewItem:
-        labels = {"file": item.place.file, "line": str(item.place.line), "id": item.origin.id}
-        told = {name: text[:_MAX_LABEL_CHARS] for name, text in labels.items() if text}
-        request_id = f"screen-{item.digest.hex()}-{self.policy.digest[:16]}"
-        asked, number = Asked(request_id, told), len(item.conversation.messages) - 1
-        return refer(item.conversation, decision, self.policy, self.model, asked, verdict, number)
+    def _evidence(self, judgement: Judgement) -> Evidence:
+        readings = (judgement.worst, *judgement.others)
+        signs = frozenset(map(TextSign, judgement.signs))
+        return Evidence(self.policy, readings, signs, self.judged.model_digest)
+
+    def _place(self, item: ReviewItem) -> ReviewItem:
+        if self.share is None:
+            return item
+        return replace(item, place=replace(item.place, inclusion=self.share))
 
 
 def read_share(rule: str) -> float | None:
@@ -76,15 +86,11 @@ def read_share(rule: str) -> float | None:
     return share
 
 
-def verdict_of(judgement: Judgement, policy: Policy) -> Verdict:
-    """The verdict that the judgement was made of."""
-    worst = judgement.worst
-    return Verdict(
-        judgement.is_unsafe,
-        worst.unsafe_score,
-        tuple(
-            CategoryScore(category, score, category.code in judgement.codes)
-            for category, score in zip(policy.categories, worst.scores, strict=True)
-        ),
-        worst.label_mass,
-    )
+def _labels(item: Item) -> dict[str, str]:
+    labels = {
+        "file": item.place.file,
+        "line": str(item.place.line),
+        "id": item.origin.id,
+        SUBJECT_LABEL: item.origin.user,  # by which it can be erased
+    }
+    return {name: text[:_MAX_LABEL_CHARS] for name, text in labels.items() if text}

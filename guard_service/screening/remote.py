@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from guard_service.client import (
@@ -24,12 +25,15 @@ from guard_service.client import (
     Unavailable,
 )
 from guard_service.conversation import Limits, check_conversation
+from guard_service.errors import EngineUnavailable
 from guard_service.errors import InvalidRequest as Invalid
 from guard_service.errors import Unavailable as ServerAway
-from guard_service.screening.judgement import Judgement, Unjudged, window_scores
-from guard_service.screening.subject import Item
+from guard_service.screening.judgement import Judgement, Unjudged
+from guard_service.screening.subject import Item, request_id
+from guard_service.verdict import Reading
 
 _PASSING = (Overloaded, QuotaExceeded, Unavailable, DeadlineExceeded)
+_ENGINE_DIED, _AWAY = "ENGINE_UNAVAILABLE", ("", "STATUS_LOST")  # reasons
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 
 
@@ -46,10 +50,12 @@ class Expected:
 class RemoteJudge:
     client: AsyncGuardClient
     expected: Expected
+    policy_digest: str
     limits: Limits
     patience_s: float  # without any answer, until the run gives up
 
     async def judge(self, items: Sequence[Item]) -> list[Judgement | Unjudged]:
+        """As LocalJudge; EngineUnavailable where the server's engine was away or died over them."""
         answers: dict[int, Judgement | Unjudged] = {
             n: refused for n, item in enumerate(items) if (refused := self._refuse(item))
         }
@@ -61,12 +67,20 @@ class RemoteJudge:
                 wait_s, until_s = _FIRST_WAIT_S, time.monotonic() + self.patience_s
             elif problem and time.monotonic() > until_s:
                 raise ServerAway(f"no answer for {self.patience_s:.0f} s: {problem}")
+            if problem and problem.reason == _ENGINE_DIED:
+                raise EngineUnavailable(str(problem))
             if problem:
-                await asyncio.sleep(
-                    max(wait_s, problem.retry_after_s or 0) * random.uniform(1, 1.25)
-                )
+                await self._wait(problem, wait_s, until_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
         return [answers[number] for number in range(len(items))]
+
+    async def _wait(self, problem: GuardError, wait_s: float, until_s: float) -> None:
+        """As told, or longer each time; for a server that is away until it serves."""
+        if isinstance(problem, Unavailable) and problem.reason in _AWAY:
+            with suppress(DeadlineExceeded):
+                await self.client.wait_until_ready(max(until_s - time.monotonic(), 0.0))
+            wait_s = _FIRST_WAIT_S
+        await asyncio.sleep(max(wait_s, problem.retry_after_s or 0) * random.uniform(1, 1.25))
 
     def _refuse(self, item: Item) -> Unjudged | None:
         """What the server would refuse; over gRPC's own limit it would take the stream along."""
@@ -96,7 +110,7 @@ class RemoteJudge:
         return ModerationRequest(
             _messages(item),
             policy=self.expected.policy,
-            request_id=item.digest.hex(),
+            request_id=request_id(item.digest, self.policy_digest),
             on_unavailable=OnUnavailable.ERROR,
             include_readings=True,
         )
@@ -114,7 +128,10 @@ class RemoteJudge:
 def judgement_of(moderation: Moderation) -> Judgement:
     verdict, coverage = moderation.verdict, moderation.coverage
     assert verdict, "This is a bug: no verdict and no error."
-    worst, *others = map(window_scores, moderation.readings)
+    worst, *others = [
+        Reading(each.unsafe_score, each.label_mass, each.first_scores, each.listed)
+        for each in moderation.readings
+    ]
     return Judgement(
         action=moderation.action.value,
         needs_review=moderation.review,

@@ -17,6 +17,7 @@ from guard_service.errors import ScreeningRefused
 from guard_service.evidence import unasked
 from guard_service.policy import Action, Policy, SignRule
 from guard_service.screening.manifest import Terms
+from guard_service.screening.subject import request_id
 
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -126,12 +127,14 @@ def _signed(table: pa.Table, policy: Policy, rule: SignRule) -> Flags:
 
 
 def _sampled(table: pa.Table, policy: Policy, open_rows: Flags) -> Flags:
-    """Drawn by the digest, which is the request id of what is screened."""
+    """Drawn by the request ids that the rows would be asked under."""
     sampled = np.zeros(len(table), np.bool_)
     if policy.review.sample:
-        numbers = np.flatnonzero(open_rows)
+        numbers, asked_of = np.flatnonzero(open_rows), policy.digest
         digests: Iterable[bytes] = _whole(table, "digest").take(pa.array(numbers)).to_pylist()
-        sampled[numbers] = [draw(each.hex()) < policy.review.sample for each in digests]
+        sampled[numbers] = [
+            draw(request_id(digest, asked_of)) < policy.review.sample for digest in digests
+        ]
     return sampled
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from guard_service.screening.judgement import Judgement, WindowScores
+from guard_service.screening.judgement import Judgement
 from guard_service.screening.subject import DIGEST_BYTES, Item
+from guard_service.verdict import Reading
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 
@@ -110,19 +111,21 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
     return values.dictionary_encode() if pa.types.is_dictionary(kind) else values
 
 
-def _scores(windows: Sequence[WindowScores], kind: pa.DataType) -> pa.Array:
-    by_window = np.array([window.scores for window in windows], np.float64)
-    by_code = by_window.reshape(len(windows), kind.num_fields).T
+def _scores(windows: Sequence[Reading], kind: pa.DataType) -> pa.Array:
+    by_window = np.array([window.first_scores for window in windows], np.float64)
+    unsafe_scores = np.array([window.unsafe_score for window in windows], np.float64)
+    by_code = by_window.reshape(len(windows), kind.num_fields).T * unsafe_scores
     return pa.StructArray.from_arrays([pa.array(each) for each in by_code], fields=list(kind))
 
 
-def _windows(
-    others: Iterable[WindowScores], codes: Sequence[str]
-) -> list[Mapping[str, Any]] | None:
+def _windows(others: Iterable[Reading], codes: Sequence[str]) -> list[Mapping[str, Any]] | None:
     return [
         {
             "unsafe_score": window.unsafe_score,
-            "scores": dict(zip(codes, window.scores, strict=True)),
+            "scores": {
+                code: window.unsafe_score * first
+                for code, first in zip(codes, window.first_scores, strict=True)
+            },
             "listed": window.listed,
             "label_mass": window.label_mass,
         }

@@ -50,6 +50,11 @@ class Gap:
     id: str = ""
 
 
+def request_id(digest: bytes, policy_digest: str) -> str:
+    """Under which it is asked: equal conversations draw the same sample, and one review item."""
+    return f"screen-{digest.hex()}-{policy_digest[:16]}"
+
+
 def items_of(
     place: Place, transcript: Transcript, subjects: Set[Subject], choice: int = 0
 ) -> Iterator[Item | Gap]:

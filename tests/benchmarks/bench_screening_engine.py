@@ -90,9 +90,8 @@ class Race:
 
     async def _screen(self) -> None:
         pipeline = replace(self._guard.pipeline, feed=NoReview())
-        local = LocalJudge(
-            pipeline, self._settings.default_policy, self._settings.max_batch_requests
-        )
+        policy = pipeline.policies[self._settings.default_policy]
+        local = LocalJudge(pipeline, policy.id, policy.digest, self._settings.max_batch_requests)
         with (
             tempfile.TemporaryDirectory() as folder,
             Output(Path(folder), TERMS) as output,

@@ -16,6 +16,7 @@ from guard_service.client import GuardClient, GuardError
 
 SERVER = Path(__file__).parent / "server.py"
 EXIT_S = 30
+SOON = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 200}
 
 
 class Replica:
@@ -34,7 +35,7 @@ class Replica:
         environment["GUARD_METRICS_PORT"] = "off"
         command += ["--database-url", self._database]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        with GuardClient(self.address) as client:
+        with GuardClient(self.address, options=SOON) as client:
             client.wait_until_ready(60)
 
     def end(self, number: signal.Signals) -> int:

@@ -59,7 +59,7 @@ async def test_a_conversation_that_kills_engines_is_a_reject_and_all_others_are_
     pipeline = Pipeline(
         MarkingTokenizer(), stand.batcher, NoReview(), policies, "test", Limits(), "scripted", 0.5
     )
-    judge = CulpritFinder(LocalJudge(pipeline, "test", num_workers=8), patience_s=60)
+    judge = CulpritFinder(LocalJudge(pipeline, "test", "digest", num_workers=8), patience_s=60)
     with Output(tmp_path / "out", TERMS) as output:
         await Screening(READER, judge, output).run(find_sources([str(log)]))
     await stand.batcher.stop()

@@ -23,7 +23,7 @@ LIMITS = Limits(max_conversation_bytes=100)
 def judge(reader: PromptReader, num_workers: int = 4) -> LocalJudge:
     policies = {"test": policy(categories={"S1": {}}, review={"blocked": True})}
     pipeline = Pipeline(Tokenizer(), reader, NoReview(), policies, "test", LIMITS, "scripted", 0.5)
-    return LocalJudge(pipeline, "test", num_workers)
+    return LocalJudge(pipeline, "test", "digest", num_workers)
 
 
 async def test_answers_come_in_the_order_of_the_items_whoever_is_answered_first() -> None:
@@ -51,10 +51,8 @@ async def test_a_judgement_holds_what_the_model_read_and_what_the_policy_made_of
     assert isinstance(unsafe, Judgement)
     assert isinstance(safe, Judgement)
     assert (unsafe.codes, unsafe.is_unsafe, unsafe.needs_review) == (("S1",), True, True)
-    assert unsafe.worst.unsafe_score == UNSAFE.unsafe_score
-    assert unsafe.worst.scores == (UNSAFE.unsafe_score,)
-    assert unsafe.worst.listed == ("S1",)
-    assert (safe.codes, safe.worst.scores) == ((), (SAFE.unsafe_score,))
+    assert unsafe.worst == UNSAFE
+    assert (safe.codes, safe.worst) == ((), SAFE)
     assert (safe.assessment, safe.others) == ("complete", ())
 
 

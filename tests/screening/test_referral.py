@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from screened import CHUNK_LINES, POLICY, opened_store, screen, screen_until_killed
+from screened import CHUNK_LINES, POLICY, opened_store, rows, screen, screen_until_killed
 from scripted_judge import JUDGED
 from services import postgresql_url
 
-from guard_service.decision import ReviewReason, decide, draw
+from guard_service.decision import ReviewReason, draw
 from guard_service.errors import ScreeningRefused
-from guard_service.policy import Action, SignRule
+from guard_service.policy import Action
+from guard_service.review.evidence import Decided
 from guard_service.review.item import ReviewItem
-from guard_service.screening.judgement import Judgement, window_scores
-from guard_service.screening.referral import read_share, verdict_of
-from guard_service.sign import TextSign
-from guard_service.verdict import Reading, read_verdict, worst_first
+from guard_service.review.replay import Redecided, every_decided, replay
+from guard_service.screening.referral import read_share
 
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
@@ -32,14 +31,12 @@ def write_log(path: Path, num_lines: int) -> Path:
     """Every fourth line says what another one says."""
     draw = random.Random(7)
     numbers = [draw.randrange(num_lines) if n % 4 == 0 else n for n in range(num_lines)]
-    lines = [{"id": f"id-{n}", "text": f"question {number}"} for n, number in enumerate(numbers)]
+    lines = [
+        {"id": f"id-{n}", "user": f"u-{n}", "text": f"question {number}"}
+        for n, number in enumerate(numbers)
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
-
-
-def rows(out: Path) -> list[dict[str, Any]]:
-    parts = sorted(out.glob("part-*.jsonl"))
-    return [json.loads(line) for part in parts for line in part.read_bytes().splitlines()]
 
 
 def items(url: str) -> list[ReviewItem]:
@@ -53,7 +50,7 @@ def items(url: str) -> list[ReviewItem]:
 def is_picked(row: dict[str, Any]) -> bool:
     """By the default policy's own words."""
     near = abs(row["unsafe_score"] - POLICY.threshold) <= POLICY.review.band
-    return near or row["action"] == "block" or draw(row["digest"]) < POLICY.review.sample
+    return near or row["action"] == "block" or draw(request_id(row)) < POLICY.review.sample
 
 
 def request_id(row: dict[str, Any]) -> str:
@@ -72,7 +69,8 @@ def test_each_conversation_that_the_policy_picks_is_put_before_people_once(tmp_p
     by_request = {request_id(row): row for row in first.values()}
     for item in found:
         row = by_request[item.request_id]
-        assert item.labels == {"file": row["file"], "line": str(row["line"]), "id": row["id"]}
+        told = {"file": row["file"], "line": str(row["line"]), "id": row["id"]}
+        assert item.labels == told | {"subject": row["user"]}
         assert (item.action.value, item.unsafe_score) == (row["action"], row["unsafe_score"])
         assert (item.codes, item.model) == (tuple(row["categories"]), JUDGED.model)
     screen([log], tmp_path / "again", review=(url, None))
@@ -116,7 +114,7 @@ def test_a_share_is_drawn_from_all_whatever_was_decided(tmp_path: Path) -> None:
     url, log = f"sqlite:///{tmp_path / 'guard.db'}", write_log(tmp_path / "log.jsonl", 1200)
     screen([log], tmp_path / "out", review=(url, 0.1))
     found = items(url)
-    drawn = {request_id(row) for row in rows(tmp_path / "out") if draw(row["digest"]) < 0.1}
+    drawn = {request_id(row) for row in rows(tmp_path / "out") if draw(request_id(row)) < 0.1}
     assert {item.request_id for item in found} == drawn
     assert {item.reason for item in found} == {ReviewReason.SAMPLED}
     assert {item.action for item in found} == {Action.ALLOW, Action.BLOCK}
@@ -128,32 +126,24 @@ def test_what_is_neither_the_policy_nor_a_share_is_refused(rule: str) -> None:
         read_share(rule)
 
 
-def test_a_judgement_is_decided_as_the_readings_were() -> None:
-    drawing, num_categories = random.Random(3), len(POLICY.categories)
-    signed = POLICY.model_copy(update={"signs": {TextSign.BIDI: SignRule.REVIEW}})
-    for number in range(300):
-        readings = []
-        for _ in range(drawing.choice((1, 1, 2))):
-            shares = [drawing.random() for _ in range(num_categories)]
-            first = tuple(share / sum(shares) for share in shares)
-            listed = (drawing.choice(POLICY.categories).code,) if drawing.random() < 0.5 else ()
-            readings.append(Reading(drawing.random(), 0.99, first, listed))
-        signs = {TextSign.BIDI} if drawing.random() < 0.2 else set()
-        verdict = read_verdict(readings, signed)
-        decision = decide(verdict, signed, str(number), signs)
-        worst, *others = map(window_scores, worst_first(readings, verdict))
-        judgement = Judgement(
-            decision.action.value,
-            decision.needs_review,
-            verdict.is_unsafe,
-            tuple(score.category.code for score in verdict.flagged),
-            worst,
-            tuple(others),
-            "complete",
-            1,
-            1,
-            tuple(sign.value for sign in signs),
-        )
-        again = verdict_of(judgement, signed)
-        assert decide(again, signed, str(number), signs) == decision
-        assert again.categories == verdict.categories
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_what_is_put_before_people_can_be_decided_again_exactly(
+    tmp_path: Path, share: float | None
+) -> None:
+    url, log = f"sqlite:///{tmp_path / 'guard.db'}", write_log(tmp_path / "log.jsonl", 1200)
+    screen([log], tmp_path / "out", review=(url, share))
+
+    async def decide_again() -> list[Decided]:
+        async with opened_store(url) as store:
+            return [each async for each in every_decided(store.database)]
+
+    found = asyncio.run(decide_again())
+    assert len(found) == len(items(url)) > 0
+    for decided in found:
+        again = replay(decided)
+        assert isinstance(again, Redecided)
+        assert again.is_same
+        assert decided.evidence.model_digest == JUDGED.model_digest
+        assert decided.item.tenant == "acme"
+        sampled = decided.item.reason is ReviewReason.SAMPLED
+        assert decided.item.place.inclusion == ((share or POLICY.review.sample) if sampled else 1.0)

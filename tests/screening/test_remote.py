@@ -19,7 +19,7 @@ EXPECTED = Expected("test", "1", "scripted")
 
 
 def judge(client: AsyncGuardClient, patience_s: float = 60.0) -> RemoteJudge:
-    return RemoteJudge(client, EXPECTED, Limits(max_conversation_bytes=1000), patience_s)
+    return RemoteJudge(client, EXPECTED, "digest", Limits(max_conversation_bytes=1000), patience_s)
 
 
 async def test_readings_come_with_the_answers_in_the_order_of_the_items() -> None:

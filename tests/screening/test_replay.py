@@ -15,6 +15,7 @@ from guard_service.policy import Action
 from guard_service.screening.manifest import Terms
 from guard_service.screening.replay import check_answerable, redecide
 from guard_service.screening.row import row_schema
+from guard_service.screening.subject import request_id
 from guard_service.sign import TextSign
 from guard_service.verdict import Reading, Verdict, read_verdict
 
@@ -74,7 +75,7 @@ def test_replay_decides_as_the_path_does(seed: int) -> None:
     found = redecide(table_of(rows), asked)
     for number, (readings, signs, digest) in enumerate(rows):
         verdict = read_verdict(readings, asked)
-        decision = decide(verdict, asked, digest.hex(), signs)
+        decision = decide(verdict, asked, request_id(digest, asked.digest), signs)
         assert found.blocks[number] == (decision.action is Action.BLOCK)
         assert found.needs_review[number] == decision.needs_review
         assert found.is_unsafe[number] == verdict.is_unsafe

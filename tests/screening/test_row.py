@@ -8,17 +8,17 @@ from screened_items import items
 from scripted_judge import CODES, JUDGED, judgement
 
 from guard_service.conversation import Conversation, Message, Role
-from guard_service.screening.judgement import WindowScores
 from guard_service.screening.row import row_schema, table_of
 from guard_service.screening.subject import Place
 from guard_service.screening.transcript import Origin
+from guard_service.verdict import Reading
 
 (ITEM,) = items("a secret question")
 JUDGEMENT = replace(
     judgement(ITEM),
     action="block",
     codes=("S2", "S1"),
-    worst=WindowScores(0.75, 0.999, tuple(n / 16 for n in range(14)), ("S2",)),
+    worst=Reading(0.75, 0.999, tuple(n / 12 for n in range(14)), ("S2",)),
     signs=("hidden",),
     judged_chars=90,
 )
@@ -47,7 +47,7 @@ def test_a_row_holds_what_was_judged_where_it_stood_and_who_judged() -> None:
         "unsafe": JUDGEMENT.is_unsafe,
         "categories": ["S2", "S1"],
         "unsafe_score": 0.75,
-        "scores": {code: n / 16 for n, code in enumerate(CODES)},
+        "scores": {code: 0.75 * (n / 12) for n, code in enumerate(CODES)},
         "listed": ["S2"],
         "label_mass": 0.999,
         "other_windows": None,
@@ -64,13 +64,13 @@ def test_a_row_holds_what_was_judged_where_it_stood_and_who_judged() -> None:
 
 
 def test_windows_beside_the_worst_are_kept_whole_and_in_order() -> None:
-    others = tuple(WindowScores(n / 8, 0.5, (n / 8,) * 14, ("S3",) * n) for n in (3, 0))
+    others = tuple(Reading(n / 8, 0.5, (n / 6,) * 14, ("S3",) * n) for n in (3, 0))
     table = table_of([(ITEM, JUDGEMENT), (ITEM, replace(JUDGEMENT, others=others))], JUDGED)
     none, both = table["other_windows"].to_pylist()
     assert none is None
     assert [window["unsafe_score"] for window in both] == [0.375, 0.0]
     assert [window["listed"] for window in both] == [["S3"] * 3, []]
-    assert both[0]["scores"] == dict.fromkeys(CODES, 0.375)
+    assert both[0]["scores"] == dict.fromkeys(CODES, 0.375 * 0.5)
 
 
 def test_parts_with_and_without_rows_can_be_read_as_one_table() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 import os
 import random
 import signal
@@ -16,7 +15,17 @@ import pytest
 from benchmarks.bench_screening import make_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from screened import CHUNK_LINES, asked, line, published, screen, screen_until_killed, write_log
+from screened import (
+    CHUNK_LINES,
+    asked,
+    line,
+    published,
+    rejects,
+    rows,
+    screen,
+    screen_until_killed,
+    write_log,
+)
 from scripted_judge import ScriptedJudge
 from shared_data import shared_file
 
@@ -28,19 +37,6 @@ from guard_service.screening.subject import Item
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
-
-
-def rows(out: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(each)
-        for part in sorted(out.glob("part-*.jsonl"))
-        for each in part.read_bytes().splitlines()
-    ]
-
-
-def rejects(out: Path) -> list[dict[str, Any]]:
-    path = out / "_screening" / "rejects.jsonl"
-    return [json.loads(each) for each in path.read_bytes().splitlines()]
 
 
 def lines_of(entries: Sequence[dict[str, Any]], name: str) -> set[int]:

@@ -7,15 +7,15 @@ import pytest
 from screened_items import items
 from scripted_judge import judgement
 
-from guard_service.screening.judgement import WindowScores
 from guard_service.screening.seen import Seen, start_of_machine
+from guard_service.verdict import Reading
 
 ITEMS = items("a", "b", "c")
 JUDGED = {item.digest: judgement(item) for item in ITEMS[:2]}
 
 
 def test_a_judgement_comes_back_as_it_was(tmp_path: Path) -> None:
-    windows = (WindowScores(0.25, 0.5, (0.125, 1e-9), ()), WindowScores(0.75, 1.0, (0.5,), ("S1",)))
+    windows = (Reading(0.25, 0.5, (0.125, 1e-9), ()), Reading(0.75, 1.0, (0.5,), ("S1",)))
     long = replace(judgement(ITEMS[0]), others=windows, signs=("hidden",), codes=("S1", "S2"))
     with Seen(tmp_path / "seen") as seen:
         seen.add({ITEMS[0].digest: long})
