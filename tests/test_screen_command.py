@@ -137,6 +137,7 @@ def test_what_is_refused_is_told_in_one_line(tmp_path: Path) -> None:
         (["--server", "localhost:1", "--ray", "local"], "one of them judges"),
         (["--review", "some"], "policy, or a share"),
         (["--database-url", "sqlite://"], "which --review feeds"),
+        (["--tenant", "acme"], "which --review feeds"),
     ],
 )
 def test_a_review_that_cannot_be_is_refused_before_anything_starts(

@@ -32,6 +32,7 @@ from guard_service.screening.run import Watch
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
 from guard_service.screening.cluster import Cluster, OpenBench  # noqa: E402
 
+SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 KILLS = int(os.environ.get("GUARD_TEST_RAY_KILLS", "2"))
 TESTS = Path(__file__).parent.parent
 
@@ -86,7 +87,7 @@ def test_two_workers_publish_what_one_process_publishes(tmp_path: Path, format: 
 
 def kill_now_and_then(folder: Path, num_kills: int, ended: Event, killed: list[int]) -> None:
     """Workers that have opened their engine, at random moments."""
-    draw, dead = random.Random(num_kills), set[int]()
+    draw, dead = random.Random(SEED), set[int]()
     while len(killed) < num_kills and not ended.wait(draw.uniform(0.05, 0.4)):
         alive = {int(path.name.split("-")[1]) for path in folder.glob("worker-*")} - dead
         if alive:

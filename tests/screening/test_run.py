@@ -1,20 +1,16 @@
 """Whole screenings without a model: every line is accounted for, once, whatever happens."""
 
 import asyncio
-import gzip
 import os
 import random
 import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from benchmarks.bench_screening import make_log
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from screened import (
     CHUNK_LINES,
     asked,
@@ -37,10 +33,6 @@ from guard_service.screening.subject import Item
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
-
-
-def lines_of(entries: Sequence[dict[str, Any]], name: str) -> set[int]:
-    return {entry["line"] for entry in entries if entry["file"].endswith(name)}
 
 
 def test_two_thousand_lines_are_all_accounted_for(tmp_path: Path) -> None:
@@ -175,56 +167,3 @@ def test_no_text_is_in_the_output(tmp_path: Path) -> None:
         screen([log], tmp_path / format, format=format)
         for path in (tmp_path / format).rglob("*.*"):
             assert b"question" not in path.read_bytes()
-
-
-UGLY = st.lists(
-    st.one_of(
-        st.integers(0, 5).map(line),
-        st.integers(0, 5).map(lambda n: line(n).replace(b"\n", b"\r\n")),
-        st.binary(max_size=20).map(lambda data: data.replace(b"\n", b"") + b"\n"),
-        st.sampled_from(
-            [
-                b"\n",
-                b"null\n",
-                b"[]\n",
-                b'{"text": "\xff"}\n',
-                b'{"text": "\\ud800"}\n',
-                b'{"text": 3}\n',
-                b'{"prompt": "a"}\n',
-                b'{"messages": []}\n',
-                b'{"messages": [{"role": "user"}]}\n',
-                b'{"conversations": [{"from": "human", "value": "a"}]}\n',
-                b'{"custom_id": "a", "body": {"input": ["a", "", 3]}}\n',
-                b'{"custom_id": "a", "body": {"input": []}}\n',
-                b'{"request": {"messages": 3}, "response": 7}\n',
-                b'{"messages": [{"role": "user", "content": "a"}], "response": ["x"]}\n',
-                b'{"messages": [{"role": "user", "content": [1]}], "system": 3}\n',
-                b'{"text": "' + b"x" * 100_000 + b'"}\n',
-                b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"\n",
-            ]
-        ),
-    ),
-    max_size=40,
-)
-
-
-@settings(max_examples=40, deadline=None)
-@given(UGLY, UGLY, st.integers(0, 400))
-def test_every_ugly_line_is_judged_or_has_its_reason(
-    tmp_path_factory: pytest.TempPathFactory, first: list[bytes], second: list[bytes], cut_off: int
-) -> None:
-    folder = tmp_path_factory.mktemp("ugly")
-    plain, packed = folder / "a.jsonl", folder / "b.jsonl.gz"
-    written = b"".join(first).removesuffix(b"\n")
-    plain.write_bytes(written)
-    data = gzip.compress(b"".join(second))
-    packed.write_bytes(data[: max(len(data) - cut_off, 0)] if cut_off % 2 else data)
-    screen([plain, packed], folder / "out")
-    entries = [*rows(folder / "out"), *rejects(folder / "out")]
-    num_lines = written.count(b"\n") + (written[-1:] not in (b"", b"\n"))
-    assert lines_of(entries, "a.jsonl") == set(range(1, num_lines + 1))
-    seen = lines_of(entries, "b.jsonl.gz")
-    assert seen == set(range(1, len(seen) + 1))
-    if not cut_off % 2:
-        assert len(seen) == len(second)
-    assert all(entry["reason"] for entry in rejects(folder / "out"))
