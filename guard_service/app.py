@@ -128,9 +128,8 @@ async def open_server(settings: Settings) -> AsyncIterator[Listening]:
     async with open_guard(settings, on_serving, refusals, access) as guard:
         assert server and endpoint and console and access and limiter and sinks is not None, _LOST
         info = partial(_server_info, guard, settings)
-        door = Door(
-            settings.max_concurrent_requests, settings.max_concurrent_bytes, guard.batcher.admits
-        )
+        enter = guard.batcher.entrance.enter
+        door = Door(settings.max_concurrent_requests, settings.max_concurrent_bytes, enter)
         meter, store = Meter(limiter, access.quota_of), guard.prepared.store
         moderating = ModerationService(guard.pipeline, door, meter, info, settings.max_request_s)
         async with publishing(settings, store, sinks) as publication:

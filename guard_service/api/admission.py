@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from guard_service.engine.entry import Arrival
 from guard_service.errors import Overloaded
 
 
@@ -15,9 +16,9 @@ class Door:
         self,
         max_concurrent_requests: int,
         max_concurrent_bytes: int = 2**25,
-        admits: Callable[[str], bool] = lambda _: True,
+        enter: Callable[[str], Arrival | None] = lambda _: Arrival(),
     ) -> None:
-        """`admits` says whether one more call of this share would soon be answered."""
+        """`enter` lets one more call of this share in, or none that would not soon be answered."""
         self._max = max_concurrent_requests
         self._max_bytes = max_concurrent_bytes
         self._all = asyncio.Semaphore(max_concurrent_requests)
@@ -25,21 +26,24 @@ class Door:
         self._calls: Counter[str] = Counter()  # interactive ones inside, by tenant or host
         self._num_bulk = 0
         self._num_bytes = 0
-        self._admits = admits
+        self._enter = enter
         self._lighter = asyncio.Event()
 
     @asynccontextmanager
-    async def interactive(self, share: str, num_bytes: int = 0) -> AsyncIterator[None]:
-        """Let one call in, or raise Overloaded."""
+    async def interactive(self, share: str, num_bytes: int = 0) -> AsyncIterator[Arrival]:
+        """Let one call in, or raise Overloaded; it is expected to ask until its arrival ends."""
         is_heavy = self._is_over(self._max_bytes, num_bytes)
-        if self._all.locked() or is_heavy or self._is_greedy(share) or not self._admits(share):
+        if self._all.locked() or is_heavy or self._is_greedy(share):
+            raise Overloaded
+        if (arrival := self._enter(share)) is None:
             raise Overloaded
         async with self._all:
             self._calls[share] += 1
             try:
                 with self._weighed(num_bytes):
-                    yield
+                    yield arrival
             finally:
+                arrival.end()
                 self._calls -= Counter({share: 1})  # in place, and without the zeros
 
     @asynccontextmanager

@@ -18,7 +18,7 @@ from guard_service.api.reply import (
 )
 from guard_service.api.request import check_from_request, page_offset, page_size, parse
 from guard_service.api.status import to_status
-from guard_service.engine.entry import Caller, Lane
+from guard_service.engine.entry import Arrival, Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
 from guard_service.quota.meter import Meter
@@ -53,8 +53,8 @@ class ModerationService:
         call.principal.check_lane(Lane.INTERACTIVE)
         latest_s = asyncio.get_running_loop().time() + self.max_request_s
         call = replace(call, deadline_s=min(call.deadline_s, latest_s))
-        async with self.door.interactive(call.share, call.num_bytes):
-            return await self._moderate(request, call, Lane.INTERACTIVE)
+        async with self.door.interactive(call.share, call.num_bytes) as arrival:
+            return await self._moderate(request, call, Lane.INTERACTIVE, arrival)
 
     async def moderate_batch(
         self, payloads: AsyncIterator[bytes], write: Write, call: Call
@@ -103,7 +103,11 @@ class ModerationService:
         return info_message(self.info())
 
     async def _moderate(
-        self, request: pb.ModerateRequest, call: Call, lane: Lane
+        self,
+        request: pb.ModerateRequest,
+        call: Call,
+        lane: Lane,
+        arrival: Arrival | None = None,
     ) -> pb.ModerateResponse:
         request.request_id = request.request_id or uuid.uuid4().hex
         received(request.request_id)
@@ -111,7 +115,7 @@ class ModerationService:
         async with self.meter.charge(call.share, request.ByteSize()) as settle:
             check = replace(
                 check_from_request(request, self.pipeline.limits),
-                caller=Caller(lane, call.share, deadline_s=call.deadline_s),
+                caller=Caller(lane, call.share, deadline_s=call.deadline_s, arrival=arrival),
                 tenant=call.principal.tenant,
                 settle=settle,
             )

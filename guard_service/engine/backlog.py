@@ -35,10 +35,14 @@ class Backlog:
         """When it can take a pass, as far as can be said without its next answer."""
         if self.is_idle:
             return 0.0
-        is_cuda = self._engine.loaded.device.startswith("cuda")
-        if is_cuda and len(self._under_way) == 1 and self._estimate.is_known:
+        if self._is_cuda and len(self._under_way) == 1 and self._estimate.is_known:
             return self.end_s - _LEAD_S
         return math.inf
+
+    @property
+    def next_s(self) -> float:
+        """When its next pass will be formed, as far as can be said."""
+        return max(self.end_s - _LEAD_S, self._clock()) if self._is_cuda else self.end_s
 
     @property
     def end_s(self) -> float:
@@ -47,6 +51,10 @@ class Backlog:
             return self._clock()
         end_s = self._head_since_s + sum(map(self._estimate.expect_s, self._under_way))
         return max(end_s, self._clock())
+
+    @property
+    def _is_cuda(self) -> bool:
+        return self._engine.loaded.device.startswith("cuda")
 
     @property
     def _limit_s(self) -> float:

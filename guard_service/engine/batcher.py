@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from guard_service.engine.backlog import Backlog
-from guard_service.engine.crowd import Crowd
+from guard_service.engine.entrance import Entrance
 from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry, Lane
 from guard_service.engine.fair_queue import FairQueue
 from guard_service.engine.message import BatchRead, Engine
@@ -20,10 +20,6 @@ from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
 from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience
 from guard_service.errors import DeadlineExceeded, EngineUnavailable, GuardError
 from guard_service.prompt import Prompt
-
-# A crowd stays from so long on, or from so many full passes on where those take longer.
-_GRACE_S = 0.25
-_GRACE_PASSES = 4
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +34,10 @@ class Batcher:
     ) -> None:
         self._engines = engines
         self._max_wait_s = limits.max_wait_ms / 1000
-        self._max_tokens = limits.max_batch_tokens
-        self._crowd = Crowd(limits.max_queue_passes * limits.max_batch_tokens)
         self._reuse = reuse or Reuse()
         self._patience = patience
         self._scheduler = Scheduler(limits)
+        self.entrance = Entrance(limits, self.lanes[Lane.INTERACTIVE], self._usable)
         self._backlogs: dict[Engine, Backlog] = {}
         self._keys, self._numbers = count(), count()
         self._company_s = 0.0  # until then an idle engine waits for company
@@ -71,7 +66,7 @@ class Batcher:
     async def read(self, prompts: Sequence[Prompt], caller: Caller = ANYONE) -> list[Answer]:
         """One answer for each prompt, in order; cancelling it takes them all back."""
         self._refuse_late(prompts, caller)
-        answers = [self._ask(prompt, caller) for prompt in prompts]
+        answers = self._ask_all(prompts, caller)
         self._changed.set()
         try:
             return await asyncio.gather(*answers)
@@ -79,22 +74,21 @@ class Batcher:
             for answer in answers:  # where one failed, the others are of no use
                 answer.cancel()
 
-    def admits(self, name: str) -> bool:
-        """Whether one more interactive call of this caller would soon be answered."""
-        lane, now_s = self.lanes[Lane.INTERACTIVE], asyncio.get_running_loop().time()
-        usable = self._usable()
-        pass_s = min((b.predict_s(self._max_tokens) for b in usable), default=0.0)
-        grace_s = max(_GRACE_S, _GRACE_PASSES * pass_s)
-        num_tokens = lane.num_tokens // max(len(usable), 1)
-        own, share = lane.tokens_of(name), lane.share_of(name)
-        return self._crowd.admits(now_s, grace_s, num_tokens, own, share)
-
     def _refuse_late(self, prompts: Sequence[Prompt], caller: Caller) -> None:
         """Nothing is begun that could not end in time even on an engine with nothing else to do."""
         longest = max((len(prompt.ids) for prompt in prompts), default=0)
         quickest_s = min((b.predict_s(longest) for b in self._usable()), default=0.0)
         if asyncio.get_running_loop().time() + quickest_s > caller.deadline_s:
             raise DeadlineExceeded
+
+    def _ask_all(self, prompts: Sequence[Prompt], caller: Caller) -> "list[asyncio.Future[Answer]]":
+        lane = self.lanes[caller.lane]
+        before = lane.num_tokens
+        answers = [self._ask(prompt, caller) for prompt in prompts]
+        if caller.arrival:
+            caller.arrival.end()
+            self.entrance.learn(lane.num_tokens - before)
+        return answers
 
     def _ask(self, prompt: Prompt, caller: Caller) -> "asyncio.Future[Answer]":
         loop = asyncio.get_running_loop()
@@ -155,6 +149,7 @@ class Batcher:
         _fail(formed.late, DeadlineExceeded())
         if formed.pieces:
             backlog.begin(formed.num_tokens)
+            self.entrance.saw_pass(formed.num_tokens_of(Lane.INTERACTIVE))
             task = asyncio.create_task(self._read(backlog, formed))
             self._passes[task] = formed
             task.add_done_callback(self._passes.pop)

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 
 from guard_service.errors import GuardError
@@ -15,6 +16,19 @@ class Lane(Enum):
     BULK = "bulk"
 
 
+@dataclass(eq=False, slots=True)
+class Arrival:
+    """A call that was let in and is expected to ask, until it does or has ended without."""
+
+    on_end: Callable[[], None] = lambda: None
+    has_ended: bool = False
+
+    def end(self) -> None:
+        if not self.has_ended:
+            self.has_ended = True
+            self.on_end()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks. Callers share a lane by weight; nothing that one asked is reused for another."""
@@ -23,6 +37,7 @@ class Caller:
     name: str = ""
     weight: float = 1.0
     deadline_s: float = math.inf  # on the event loop's clock
+    arrival: Arrival | None = field(default=None, compare=False, repr=False)
 
 
 ANYONE = Caller()

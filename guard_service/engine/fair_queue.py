@@ -57,11 +57,6 @@ class FairQueue:
         """Of what the caller has waiting."""
         return self._shares[name].num_tokens if name in self._shares else 0
 
-    def share_of(self, name: str) -> float:
-        """The caller's part of a room that it shares with all who wait."""
-        waiting = sum(share.num_tokens > 0 for share in self._shares.values())
-        return 1 / max(waiting + (not self.tokens_of(name)), 1)
-
     def charge(self, caller: Caller, num_tokens: int) -> None:
         self._shares[caller.name].served += num_tokens / caller.weight
         self._fair += num_tokens / self._weight

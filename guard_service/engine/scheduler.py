@@ -50,6 +50,10 @@ class Pass:
         """Set when it will have ended if it takes so many, which is not known before it is full."""
         self.end_s = self.start_s + self.predict_s(num_tokens)
 
+    def num_tokens_of(self, lane: Lane) -> int:
+        pairs = zip(self.pieces, self.entries, strict=True)
+        return sum(len(piece.ids) for piece, entry in pairs if entry.caller.lane is lane)
+
     @property
     def batch(self) -> Batch:
         return Batch(tuple(self.pieces), self.forgotten)

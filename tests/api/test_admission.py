@@ -10,6 +10,7 @@ from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
 from guard_service.conversation import Limits
+from guard_service.engine.entry import Arrival
 from guard_service.errors import Overloaded
 from guard_service.pipeline import Check
 from guard_service.quota.budget import Quota
@@ -106,15 +107,28 @@ async def test_bulk_work_waits_for_its_half_of_the_bytes() -> None:
 
 
 async def test_who_would_wait_too_long_is_refused() -> None:
-    door = Door(8, admits=lambda peer: peer != "crowding")
+    door = Door(8, enter=lambda peer: None if peer == "crowding" else Arrival())
     async with door.interactive("other"):
         with pytest.raises(Overloaded):
             async with door.interactive("crowding"):
                 pass
 
 
+async def test_who_is_let_in_is_expected_until_it_asks_or_leaves() -> None:
+    ended: list[str] = []
+    door = Door(8, enter=lambda peer: Arrival(lambda: ended.append(peer)))
+    async with door.interactive("asks") as arrival:
+        assert ended == []
+        arrival.end()
+        assert ended == ["asks"]
+    with pytest.raises(ZeroDivisionError):
+        async with door.interactive("leaves"):
+            raise ZeroDivisionError
+    assert ended == ["asks", "leaves"]
+
+
 async def test_who_is_refused_never_reaches_what_could_fall_back() -> None:
-    refusing = Door(8, admits=lambda _: False)
+    refusing = Door(8, enter=lambda _: None)
     nothing: Any = None
     service = ModerationService(nothing, refusing, METER, lambda: pytest.fail("not asked"))
     with pytest.raises(Overloaded):

@@ -1,9 +1,9 @@
 """What callers get of a server that is offered ten times what it can do.
 
-    PYTHONPATH=tests python tests/benchmarks/bench_overload.py [--seconds 15] [--times 10]
+    PYTHONPATH=tests python tests/benchmarks/bench_overload.py [--seconds 15] [--times 10] [--slower 1]
 
 The real server, tokenizer and batcher over gRPC, on an engine that only takes its time (10 ms and
-60 us a token). Calls come by a seeded Poisson process, whether or not earlier ones are answered,
+60 us a token; `--slower` times that, where cores are busy). Calls come by a seeded Poisson process, whether or not earlier ones are answered,
 from another process. Prints goodput, waits and refusals, memory, and how the server comes back.
 """
 
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
-from guard_service.api.review import ReviewService
+from guard_service.api.review import reviewing
 from guard_service.api.server import GuardServer
 from guard_service.config import Settings
 from guard_service.conversation import Limits
@@ -43,6 +44,7 @@ from guard_service.pipeline import Pipeline
 from guard_service.prompt import Prompt
 from guard_service.quota.limiter import LocalLimiter
 from guard_service.quota.meter import Meter
+from guard_service.review.feed import Feed
 from guard_service.review.store import ReviewStore
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import moderation_pb2_grpc
@@ -53,8 +55,8 @@ TEXT = "Could you tell me how to sharpen an old kitchen knife without a whetston
 CAPACITY_CALLERS = 64  # in a closed loop: enough to fill every pass
 
 
-def seconds(num_tokens: int) -> float:
-    return 0.010 + 0.00006 * num_tokens
+def seconds(slower: float, num_tokens: int) -> float:
+    return slower * (0.010 + 0.00006 * num_tokens)
 
 
 def safe(prompt: Prompt) -> Reading:
@@ -85,9 +87,9 @@ class TimedService(ModerationService):
             raise
 
 
-async def serve() -> None:
+async def serve(slower: float) -> None:
     """Until stdin closes; then the server's own figures on stdout."""
-    engine, store = Engine(safe, seconds), ReviewStore("sqlite://")
+    engine, store = Engine(safe, partial(seconds, slower)), ReviewStore("sqlite://")
     batcher = Batcher(lambda: [engine], BatchLimits())
     tokenizer = GuardTokenizer.from_folder(models_folder() / "guard-tiny", 1024)
     policies = {"test": policy(review={"sample": 0.0})}
@@ -99,8 +101,8 @@ async def serve() -> None:
     )
     batcher.start()
     await store.start()
-    service = TimedService(pipeline, Door(512, admits=batcher.admits), meter, lambda: INFO)
-    await server.start(service, ReviewService(store))
+    service = TimedService(pipeline, Door(512, enter=batcher.entrance.enter), meter, lambda: INFO)
+    await server.start(service, reviewing(store, Feed(store.database, 60.0), Settings()))
     await server.set_serving(True)
     print(server.port, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
@@ -144,7 +146,7 @@ class Client:
         content = f"{self.draw.random()} {TEXT}"
         message = pb.Message(role=pb.ROLE_USER, content=content)
         try:
-            await self.stub.Moderate(pb.ModerateRequest(messages=[message]), timeout=5)
+            await self.stub.Moderate(pb.ModerateRequest(messages=[message]), timeout=20)
             phase.waits_ms.append((time.perf_counter() - started) * 1000)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -213,11 +215,12 @@ def memory_mb(pid: int) -> float:
     return pages * 4096 / 2**20
 
 
-async def main(for_s: float, times: float) -> None:
+async def main(for_s: float, times: float, slower: float) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         __file__,
         "--serve",
+        f"--slower={slower}",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**26,
@@ -235,5 +238,7 @@ if __name__ == "__main__":
     arguments.add_argument("--seconds", type=float, default=15)
     arguments.add_argument("--times", type=float, default=10)
     arguments.add_argument("--serve", action="store_true")
+    arguments.add_argument("--slower", type=float, default=1)
     given = arguments.parse_args()
-    asyncio.run(serve() if given.serve else main(given.seconds, given.times))
+    serving = serve(given.slower) if given.serve else None
+    asyncio.run(serving or main(given.seconds, given.times, given.slower))

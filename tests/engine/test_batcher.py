@@ -293,24 +293,3 @@ async def test_ten_thousand_calls_with_random_leavers_are_answered_exactly_once(
     for n, result in enumerate(results):
         if not isinstance(result, asyncio.CancelledError):
             assert result[0].reading == (UNSAFE if n % 2 else SAFE)  # type: ignore[index]
-
-
-def test_a_crowd_that_stays_is_refused_and_a_quiet_caller_is_not() -> None:
-    async def scenario() -> None:
-        engine = ScriptedEngine(seconds=lambda n: 0.01 + n * 0.0001)
-        async with running(engine, max_wait_ms=0) as batcher:
-            calls, num_refused = [], 0
-            for n in range(2000):
-                if batcher.admits("greedy"):
-                    read = batcher.read([prompt(n, *range(99))], Caller(name="greedy"))
-                    calls.append(asyncio.create_task(read))
-                else:
-                    num_refused += 1
-                assert batcher.admits("quiet")
-                await asyncio.sleep(0.001)
-            assert num_refused > 500  # ten times as many came as can be read
-            await asyncio.gather(*calls)
-            await asyncio.sleep(1)
-            assert batcher.admits("greedy")
-
-    in_virtual_time(scenario())
