@@ -1,10 +1,11 @@
 """What callers get of a server that is offered ten times what it can do.
 
-    PYTHONPATH=tests python tests/benchmarks/bench_overload.py [--seconds 15] [--times 10] [--slower 1]
+    PYTHONPATH=tests python tests/benchmarks/bench_overload.py [--seconds 15] [--slower 1]
 
 The real server, tokenizer and batcher over gRPC, on an engine that only takes its time (10 ms and
-60 us a token; `--slower` times that, where cores are busy). Calls come by a seeded Poisson process, whether or not earlier ones are answered,
-from another process. Prints goodput, waits and refusals, memory, and how the server comes back.
+60 us a token, or `--slower` times that where cores are busy). Calls come by a seeded Poisson
+process, whether or not earlier ones are answered, from another process. Prints goodput, waits and
+refusals, memory, and how the server comes back.
 """
 
 import argparse
