@@ -37,41 +37,44 @@ class SegmentAttention:
             zip(spans.num_queries, spans.num_keys, strict=True)
         ):
             num = sum(1 for _ in run)
-            end_query, end_key = at_query + num * num_queries, at_key + num * num_keys
+            end_query = at_query + num * num_queries
+            end_key = at_key + num * spans.width(num_keys)
             if num_queries:
                 attended[at_query:end_query] = self._attend(
-                    queries[at_query:end_query], keys[at_key:end_key], values[at_key:end_key], num
+                    queries[at_query:end_query].unflatten(0, (num, -1)),
+                    keys[at_key:end_key].unflatten(0, (num, -1)),
+                    values[at_key:end_key].unflatten(0, (num, -1)),
+                    num_past=num_keys - num_queries,
                 )
             at_query, at_key = end_query, end_key
         return attended
 
-    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, num: int) -> Tensor:
-        query, key, value = (
-            flat.view(num, -1, *flat.shape[1:]).transpose(1, 2) for flat in (queries, keys, values)
-        )
-        num_queries, num_keys = query.shape[2], key.shape[2]
-        is_square = num_queries == num_keys
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, num_past: int) -> Tensor:
+        """Of segments of equal lengths: [segments, tokens, heads, head_dim] each."""
+        query, key, value = (part.transpose(1, 2) for part in (queries, keys, values))
+        mask = self._causal(query.shape[2], key.shape[2], num_past, query) if num_past else None
         attended = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=None if is_square else self._causal(num_queries, num_keys, query),
-            is_causal=is_square,
+            attn_mask=mask,
+            is_causal=mask is None,
             enable_gqa=query.shape[1] != key.shape[1],
         )
-        return attended.transpose(1, 2).reshape_as(queries)
+        return attended.transpose(1, 2).flatten(0, 1)
 
-    def _causal(self, num_queries: int, num_keys: int, like: Tensor) -> Tensor:
+    def _causal(self, num_queries: int, num_keys: int, num_past: int, like: Tensor) -> Tensor:
         """A window of one large mask, where row i sees up to column i + past."""
-        past = num_keys - num_queries
-        if num_queries > self._mask.shape[0] or past > self._offset:
-            rows = max(num_queries, self._mask.shape[0], 256)
-            self._offset = max(past, self._offset, 256)
+        reach = num_keys - num_past  # the queries, and what fills the keys up
+        if reach > self._mask.shape[0] or num_past > self._offset:
+            rows = max(reach, self._mask.shape[0], 256)
+            self._offset = max(num_past, self._offset, 256)
             steps = torch.arange(rows + self._offset, device=like.device)
             is_ahead = steps > torch.arange(rows, device=like.device)[:, None] + self._offset
             self._mask = torch.zeros_like(is_ahead, dtype=like.dtype)
             self._mask.masked_fill_(is_ahead, -torch.inf)
-        return self._mask[:num_queries, self._offset - past : self._offset + num_queries]
+        start = self._offset - num_past
+        return self._mask[:num_queries, start : start + num_keys]
 
 
 def _find_varlen() -> Attention:

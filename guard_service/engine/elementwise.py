@@ -1,12 +1,17 @@
-"""What happens to each token between the products; on a GPU compiled into one kernel each."""
+"""What happens to each token between the products; compiled into one kernel each where it pays."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from shutil import which
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# Compiling takes a CPU some twenty seconds the first time, some five with its kernels on disk.
+_MIN_CPU_WEIGHTS = 500_000_000
 
 
 def normalise(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -39,9 +44,14 @@ class Elementwise:
     swiglu: Callable[..., Tensor] = swiglu
 
 
-def find_elementwise(device: torch.device) -> Elementwise:
-    """Plain on a CPU, where compiling costs more seconds at every start than it ever saves."""
-    if device.type != "cuda":
-        return Elementwise()
-    fused = partial(torch.compile, dynamic=True)
-    return Elementwise(fused(add_normalise), fused(rotate), fused(swiglu))
+def pays(device: torch.device, num_weights: int) -> bool:
+    """Whether to compile: a small model on a CPU starts sooner than it would ever catch up."""
+    if device.type == "cuda":
+        return True
+    return num_weights >= _MIN_CPU_WEIGHTS and which(os.environ.get("CXX", "g++")) is not None
+
+
+def fused() -> Elementwise:
+    """One kernel each, compiled when first called; TorchDynamoException if that fails."""
+    compiled = partial(torch.compile, dynamic=True)
+    return Elementwise(compiled(add_normalise), compiled(rotate), compiled(swiglu))

@@ -4,6 +4,7 @@ Weights, configuration and rotary frequencies are those that transformers loaded
 prompts: segments go in, logits of the rows read and the keys and values of all tokens come out.
 """
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from guard_service.engine.attention import find_attention
-from guard_service.engine.elementwise import find_elementwise, normalise
+from guard_service.engine.elementwise import Elementwise, fused, normalise, pays
 from guard_service.engine.linear import DenseLinear, Linear, MakeLinear
-from guard_service.engine.packing import Packing, Segment, Spans, pack
+from guard_service.engine.packing import Packing, Segment, Spans, Tiles, pack
 from guard_service.errors import CheckpointRefused
 
-# Filled up to whole tiles, and so to few shapes; a CPU gains nothing from either.
-_TOKEN_MULTIPLE = {"cuda": 128}
+# A GPU fills whole tiles, and so sees few shapes; a CPU's attention takes twice as long where keys
+# are no multiple of 16.
+_TILES = {"cuda": Tiles(tokens=128), "cpu": Tiles(keys=16)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Llama:
         config = model.config
         if config.hidden_act != "silu":
             raise CheckpointRefused(f"hidden_act is {config.hidden_act}, must be silu")
+        num_weights = model.num_parameters()
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.head_dim: int = config.head_dim
@@ -69,7 +72,22 @@ class Llama:
         self._query = make_linear(*_joined(model.model.layers[-1].self_attn.q_proj))
         self._layers = _take_layers(model.model.layers, model.model.norm.weight, make_linear)
         self._attend = find_attention(self.device, self.dtype)
-        self._elementwise = find_elementwise(self.device)
+        self._elementwise = Elementwise()
+        if pays(self.device, num_weights):
+            self._fuse()
+
+    @torch.inference_mode()
+    def _fuse(self) -> None:
+        """Compile for one row and for many before a caller waits; stay plain where that fails."""
+        from torch._dynamo.exc import TorchDynamoException  # takes a second, which few starts need
+
+        plain, self._elementwise = self._elementwise, fused()
+        try:
+            for num in (1, 2):
+                self.forward([Segment([0] * num, num_read=num)])
+        except TorchDynamoException:
+            traceback.print_exc()
+            self._elementwise = plain
 
     def make_exact(self, ids: Tensor) -> None:
         """Logits of these tokens are not rounded any more: near 32, bfloat16 has steps of 0.25."""
@@ -81,7 +99,7 @@ class Llama:
 
     def forward(self, segments: Sequence[Segment]) -> Passed:
         """One pass over all tokens of all segments."""
-        packing = pack(segments, self.device, _TOKEN_MULTIPLE.get(self.device.type, 1))
+        packing = pack(segments, self.device, _TILES.get(self.device.type, Tiles()))
         slots = self.make_slots(len(packing.ids) + packing.num_past)
         place_pasts(packing, slots)
         starts = accumulate((len(segment.ids) for segment in segments), initial=0)

@@ -1,7 +1,8 @@
 """Many segments of tokens as one flat sequence: what a pass computes, and what each segment sees.
 
 slots    | tokens of this pass | past of any segment |    keys and values, in every layer
-keys     | past, own | past, own | ...                    gathered from them, by segment
+keys     | past, own | past, own | ...                    gathered from them, by segment, each
+                                                          filled up to a multiple that nobody sees
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,20 @@ class Spans:
     num_queries: tuple[int, ...]
     num_keys: tuple[int, ...]
     query_starts: Tensor  # int32 [segments + 1]
-    key_starts: Tensor
+    key_starts: Tensor  # where keys are not filled up
+    key_multiple: int
+
+    def width(self, num_keys: int) -> int:
+        """The keys of a segment with what fills them up."""
+        return num_keys + -num_keys % self.key_multiple
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """What a device's kernels would rather be given whole."""
+
+    tokens: int = 1
+    keys: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +64,33 @@ class Packing:
         return sum(past.shape[2] for past in self.pasts)
 
 
-def pack(segments: Sequence[Segment], device: torch.device, token_multiple: int) -> Packing:
-    """The tokens of all segments in order, then tokens that nobody sees up to a multiple."""
+def pack(segments: Sequence[Segment], device: torch.device, tiles: Tiles) -> Packing:
+    """The tokens of all segments in order, then tokens that nobody sees up to a whole tile."""
     ids = [token for segment in segments for token in segment.ids]
-    ids += [0] * (-len(ids) % token_multiple)
+    ids += [0] * (-len(ids) % tiles.tokens)
     pasts = {id(past): past for segment in segments for past in segment.pasts}
     ends = accumulate((past.shape[2] for past in pasts.values()), initial=len(ids))
     past_slots = dict(zip(pasts, ends, strict=False))
     positions, sources, rows = list[Tensor](), list[Tensor](), list[Tensor]()
+    num_keys = [segment.num_past + len(segment.ids) for segment in segments]
     start = 0
-    for segment in segments:
+    for number, segment in enumerate(segments):
         end = start + len(segment.ids)
         positions.append(_range(segment.num_past, len(segment.ids)))
         sources += [_range(past_slots[id(past)], past.shape[2]) for past in segment.pasts]
         sources.append(_range(start, end - start))
+        sources.append(torch.zeros(-num_keys[number] % tiles.keys, dtype=torch.long))
         rows.append(_range(end - segment.num_read, segment.num_read))
         start = end
     positions.append(torch.zeros(len(ids) - start, dtype=torch.long))
-    num_keys = [segment.num_past + len(segment.ids) for segment in segments]
     return Packing(
         pasts=tuple(pasts.values()),
         ids=to_device(torch.tensor(ids), device),
         positions=to_device(torch.cat(positions), device),
         sources=to_device(torch.cat(sources), device),
         rows=to_device(torch.cat(rows), device),
-        spans=_spans([len(segment.ids) for segment in segments], num_keys, device),
-        read_spans=_spans([segment.num_read for segment in segments], num_keys, device),
+        spans=_spans([len(segment.ids) for segment in segments], num_keys, device, tiles.keys),
+        read_spans=_spans([segment.num_read for segment in segments], num_keys, device, tiles.keys),
     )
 
 
@@ -86,12 +101,14 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
-def _spans(num_queries: Sequence[int], num_keys: Sequence[int], device: torch.device) -> Spans:
+def _spans(
+    num_queries: Sequence[int], num_keys: Sequence[int], device: torch.device, key_multiple: int
+) -> Spans:
     starts = (
         to_device(torch.tensor([0, *accumulate(lengths)], dtype=torch.int32), device)
         for lengths in (num_queries, num_keys)
     )
-    return Spans(tuple(num_queries), tuple(num_keys), *starts)
+    return Spans(tuple(num_queries), tuple(num_keys), *starts, key_multiple)
 
 
 def _range(start: int, length: int) -> Tensor:
