@@ -41,9 +41,9 @@ class SegmentAttention:
             end_key = at_key + num * spans.width(num_keys)
             if num_queries:
                 attended[at_query:end_query] = self._attend(
-                    queries[at_query:end_query].unflatten(0, (num, -1)),
-                    keys[at_key:end_key].unflatten(0, (num, -1)),
-                    values[at_key:end_key].unflatten(0, (num, -1)),
+                    queries[at_query:end_query].view(num, num_queries, *queries.shape[1:]),
+                    keys[at_key:end_key].view(num, -1, *keys.shape[1:]),
+                    values[at_key:end_key].view(num, -1, *values.shape[1:]),
                     num_past=num_keys - num_queries,
                 )
             at_query, at_key = end_query, end_key

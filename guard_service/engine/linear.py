@@ -1,78 +1,60 @@
-"""Linear layers by the type in which their weights are kept. Each takes and gives the model's type.
+"""Linear layers in the model's own type. Each takes and gives it."""
 
-int8 and fp8 scale every row of the weight and of the input by its largest value.
-"""
-
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.functional import ScalingType
 
 Linear = Callable[[Tensor], Tensor]
-MakeLinear = Callable[[Tensor, Tensor | None], Linear]
+MakeLinear = Callable[["Weights"], Linear]
 
-_MAX_FP8 = torch.finfo(torch.float8_e4m3fn).max
+# Tokens of a pass for which oneDNN lays out weights; others read the same layout as fast.
+_TYPICAL_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class DenseLinear:
+class Weights:
     weight: Tensor  # [out, in]
     bias: Tensor | None
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        return F.linear(inputs, self.weight, self.bias)
-
-
-class Int8Linear:
-    """Eight-bit products on a CPU."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        scales = weight.float().abs().amax(1).clamp(min=1e-12) / 127
-        with warnings.catch_warnings():  # deprecated without a successor in torch itself
-            warnings.simplefilter("ignore")
-            quantized = torch.quantize_per_channel(
-                weight.float(), scales, torch.zeros_like(scales, dtype=torch.long), 0, torch.qint8
-            )
-            self._packed = torch.ops.quantized.linear_prepack(
-                quantized, None if bias is None else bias.float()
-            )
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        # Inputs of seven bits: pairs of products of eight overflow where a CPU has no VNNI.
-        outputs: Tensor = torch.ops.quantized.linear_dynamic(
-            inputs.float(), self._packed, reduce_range=True
-        )
-        return outputs.to(inputs.dtype)
-
-
-class Fp8Linear:
-    """Eight-bit floating point products, fast from Hopper on; widths are multiples of 16."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._weight, scales = to_fp8(weight)
-        self._scales = scales.t()
-        self._bias = bias
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        rounded, scales = to_fp8(inputs)
-        return F.scaled_mm(
-            rounded,
-            self._weight.t(),
-            scales,
-            ScalingType.RowWise,
-            self._scales,
-            ScalingType.RowWise,
-            bias=self._bias,
-            output_dtype=inputs.dtype,
-            use_fast_accum=True,
+    @classmethod
+    def joined(cls, *parts: "Weights") -> "Weights":
+        """Of layers that read the same input."""
+        if len(parts) == 1:
+            return parts[0]
+        biases = [part.bias for part in parts if part.bias is not None]
+        return cls(
+            torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None
         )
 
 
-def to_fp8(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows rounded to eight bits, and the scale [rows, 1] by which each was divided."""
-    scales = values.abs().amax(-1, keepdim=True).float().clamp(min=1e-12) / _MAX_FP8
-    return (values / scales).to(torch.float8_e4m3fn), scales
+def is_packing_supported() -> bool:
+    """Whether this CPU has oneDNN's bfloat16 kernels."""
+    has_library = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class DenseLinear:
+    def __init__(self, weights: Weights) -> None:
+        self._weight, self._bias = weights.weight, weights.bias
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return F.linear(inputs, self._weight, self._bias)
+
+
+class PackedLinear:
+    """Weights lie as oneDNN's kernels read them, and not laid out anew for every pass, which takes
+    a fifth of a short one. The operators are those that torch.compile puts for frozen weights.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weights.weight, _TYPICAL_TOKENS)
+        self._bias = weights.bias
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs, self._weight, self._bias, "none", [], ""
+        )
+        return outputs

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from guard_service.engine.attention import find_attention
 from guard_service.engine.elementwise import Elementwise, fused, normalise, pays
-from guard_service.engine.linear import DenseLinear, Linear, MakeLinear
+from guard_service.engine.linear import Linear, MakeLinear, Weights
 from guard_service.engine.packing import Packing, Segment, Spans, Tiles, pack
 from guard_service.errors import CheckpointRefused
 
@@ -54,7 +54,7 @@ class Llama:
     """Takes the weights out of `model`, which has no layers left afterwards."""
 
     @torch.no_grad()
-    def __init__(self, model: PreTrainedModel, make_linear: MakeLinear = DenseLinear) -> None:
+    def __init__(self, model: PreTrainedModel, make_linear: MakeLinear) -> None:
         config = model.config
         if config.hidden_act != "silu":
             raise CheckpointRefused(f"hidden_act is {config.hidden_act}, must be silu")
@@ -69,7 +69,7 @@ class Llama:
         self._rotary = model.model.rotary_emb
         self._embedding: Tensor = model.model.embed_tokens.weight
         self._first_norm: Tensor = model.model.layers[0].input_layernorm.weight
-        self._query = make_linear(*_joined(model.model.layers[-1].self_attn.q_proj))
+        self._query = make_linear(_weights(model.model.layers[-1].self_attn.q_proj))
         self._layers = _take_layers(model.model.layers, model.model.norm.weight, make_linear)
         self._attend = find_attention(self.device, self.dtype)
         self._elementwise = Elementwise()
@@ -162,7 +162,7 @@ def place_pasts(packing: Packing, slots: Tensor) -> None:
 
 
 def _take_layers(modules: Any, last_norm: Tensor, make_linear: MakeLinear) -> tuple[Layer, ...]:
-    """Each layer is freed once its weights are joined: never two copies of more than one."""
+    """Each layer is freed once its weights are taken: never two copies of more than one."""
     layers = list[Layer]()
     while modules:
         layer, mlp = modules[0], modules[0].mlp
@@ -171,19 +171,17 @@ def _take_layers(modules: Any, last_norm: Tensor, make_linear: MakeLinear) -> tu
         queries = [attention.q_proj] if modules else []
         layers.append(
             Layer(
-                make_linear(*_joined(*queries, attention.k_proj, attention.v_proj)),
-                make_linear(*_joined(attention.o_proj)),
+                make_linear(_weights(*queries, attention.k_proj, attention.v_proj)),
+                make_linear(_weights(attention.o_proj)),
                 layer.post_attention_layernorm.weight,
-                make_linear(*_joined(mlp.gate_proj, mlp.up_proj)),
-                make_linear(*_joined(mlp.down_proj)),
+                make_linear(_weights(mlp.gate_proj, mlp.up_proj)),
+                make_linear(_weights(mlp.down_proj)),
                 modules[0].input_layernorm.weight if modules else last_norm,
             )
         )
     return tuple(layers)
 
 
-def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of linear layers that read the same input."""
-    biases: list[Tensor] = [linear.bias for linear in linears if linear.bias is not None]
-    weights: list[Tensor] = [linear.weight for linear in linears]
-    return torch.cat(weights), torch.cat(biases) if biases else None
+def _weights(*linears: nn.Linear) -> Weights:
+    """Of layers that read the same input."""
+    return Weights.joined(*(Weights(linear.weight, linear.bias) for linear in linears))

@@ -32,9 +32,9 @@ class Spans:
 
     num_queries: tuple[int, ...]
     num_keys: tuple[int, ...]
+    key_multiple: int  # to which the keys of every segment are filled up
     query_starts: Tensor  # int32 [segments + 1]
-    key_starts: Tensor  # where keys are not filled up
-    key_multiple: int
+    key_starts: Tensor  # for kernels that want none filled up
 
     def width(self, num_keys: int) -> int:
         """The keys of a segment with what fills them up."""
@@ -108,7 +108,7 @@ def _spans(
         to_device(torch.tensor([0, *accumulate(lengths)], dtype=torch.int32), device)
         for lengths in (num_queries, num_keys)
     )
-    return Spans(tuple(num_queries), tuple(num_keys), *starts, key_multiple)
+    return Spans(tuple(num_queries), tuple(num_keys), key_multiple, *starts)
 
 
 def _range(start: int, length: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from guard_service.engine.linear import DenseLinear, Fp8Linear, Int8Linear, MakeLinear
+from guard_service.engine.kind import COMPUTED_IN, find_linear
 from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
 from guard_service.engine.message import (
@@ -35,12 +35,6 @@ from guard_service.errors import CheckpointRefused
 
 # The engine cannot be trusted after this (a CUDA error leaves the context dead): start a new one.
 EXIT_ENGINE_ERROR = 70
-
-# Kept in fewer bits, computed in the type beside it.
-_NARROW: dict[str, tuple[MakeLinear, str]] = {
-    "int8": (Int8Linear, "float32"),
-    "fp8": (Fp8Linear, "bfloat16"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
     if load.num_threads:
         torch.set_num_threads(load.num_threads)
     device = _device(load.device)
-    make_linear, name = _NARROW.get(load.dtype, (DenseLinear, load.dtype))
+    name = COMPUTED_IN.get(load.dtype, load.dtype)
     # On a CPU float32 is exact and, for models that fit a CPU, fast enough; a GPU reads the
     # checkpoint's own type, bfloat16 for Llama Guard.
     name = "float32" if name == "auto" and device == "cpu" else name
@@ -110,9 +104,9 @@ def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
     ).eval()
     _check_weights(model)
     num_bytes = sum(weight.nbytes for weight in model.parameters())
-    dtype = load.dtype if load.dtype in _NARROW else str(model.dtype).removeprefix("torch.")
+    dtype = load.dtype if load.dtype in COMPUTED_IN else str(model.dtype).removeprefix("torch.")
     ends = _ends(model)
-    llama = Llama(model, make_linear)
+    llama = Llama(model, find_linear(load.dtype, model.device, model.dtype))
     guard = LlamaGuard(llama, GuardTokenizer.from_folder(load.folder), ends)
     load_ms = (time.perf_counter() - started) * 1000
     return guard, Loaded(device, dtype, load_ms, num_bytes, _peak_bytes(llama.device))

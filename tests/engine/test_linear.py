@@ -1,27 +1,28 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from guard_service.engine.linear import DenseLinear, Fp8Linear, Int8Linear, MakeLinear, to_fp8
+from guard_service.engine.linear import PackedLinear, Weights, is_packing_supported
 
-
-@pytest.mark.parametrize(
-    ("make_linear", "dtype", "margin"),
-    [(Int8Linear, torch.float32, 0.03), (Fp8Linear, torch.bfloat16, 0.06)],
+needs_packing = pytest.mark.skipif(
+    not is_packing_supported(), reason="this CPU has no bfloat16 kernels of oneDNN"
 )
-def test_fewer_bits_give_nearly_the_same_products(
-    make_linear: MakeLinear, dtype: torch.dtype, margin: float
-) -> None:
+
+
+def weights(num_out: int, num_in: int, has_bias: bool) -> Weights:
+    bias = torch.randn(num_out, dtype=torch.bfloat16) if has_bias else None
+    return Weights(torch.randn(num_out, num_in, dtype=torch.bfloat16), bias)
+
+
+@needs_packing
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize("num_tokens", [1, 3, 200])
+def test_packed_weights_give_the_same_products(num_tokens: int, has_bias: bool) -> None:
     torch.manual_seed(0)
-    weight = torch.randn(64, 32, dtype=dtype) * torch.logspace(-2, 2, 64, dtype=dtype)[:, None]
-    inputs = torch.randn(256, 32, dtype=dtype)
-    expected = DenseLinear(weight, None)(inputs)
-    found = make_linear(weight, None)(inputs)
-    assert found.dtype == dtype
-    errors = (found - expected).float().norm(dim=0) / expected.float().norm(dim=0)
-    assert errors.max() < margin
-
-
-def test_every_row_of_fp8_uses_the_whole_range() -> None:
-    rounded, scales = to_fp8(torch.tensor([[1.0, -2.0], [1e4, 3.0], [0.0, 0.0]]))
-    assert rounded.float().abs().amax(1).tolist() == [448.0, 448.0, 0.0]
-    assert (rounded.float() * scales)[1, 0] == pytest.approx(1e4)
+    layer, inputs = weights(48, 32, has_bias), torch.randn(num_tokens, 32, dtype=torch.bfloat16)
+    exact = F.linear(
+        inputs.double(), layer.weight.double(), None if layer.bias is None else layer.bias.double()
+    )
+    torch.testing.assert_close(
+        PackedLinear(layer)(inputs), exact.bfloat16(), rtol=2**-7, atol=2**-7
+    )
