@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Compiling takes a CPU some twenty seconds the first time, some five with its kernels on disk.
-_MIN_CPU_WEIGHTS = 500_000_000
+MIN_CPU_WEIGHTS = 500_000_000
 
 
 def normalise(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -48,7 +48,7 @@ def pays(device: torch.device, num_weights: int) -> bool:
     """Whether to compile: a small model on a CPU starts sooner than it would ever catch up."""
     if device.type == "cuda":
         return True
-    return num_weights >= _MIN_CPU_WEIGHTS and which(os.environ.get("CXX", "g++")) is not None
+    return num_weights >= MIN_CPU_WEIGHTS and which(os.environ.get("CXX", "g++")) is not None
 
 
 def fused() -> Elementwise:

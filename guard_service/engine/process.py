@@ -22,7 +22,7 @@ from guard_service.errors import CheckpointRefused, EngineUnavailable
 
 # Activations of a large pass are tens of megabytes, in every layer again. Unless the allocator
 # keeps its memory, a CPU spends a tenth of the time on pages that are taken back and cleared anew.
-_ALLOCATOR = {
+ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
 }
@@ -103,7 +103,7 @@ async def _spawn(theirs: socket.socket, command: Sequence[str]) -> asyncio.subpr
     with theirs:
         return await asyncio.create_subprocess_exec(
             *(*command, str(descriptor)),
-            env=_ALLOCATOR | os.environ,
+            env=ALLOCATOR | os.environ,
             pass_fds=(descriptor,),
             start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
         )

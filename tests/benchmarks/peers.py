@@ -29,7 +29,7 @@ from guard_service.verdict import listed_codes
 ENTRIES = {
     entry.name: entry
     for entry in (
-        Entry("ours", "ours.py", "", {"batch": 32}),
+        Entry("ours", "ours.py", "", {"batch": 64}),
         Entry("ours over gRPC", "service.py", "", {"in_flight": 128}),
         Entry("generate, one by one", "generate.py", "", {"batch": 1}),
         Entry("generate, static batch", "generate.py", "", {"batch": 32}),

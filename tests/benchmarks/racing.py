@@ -13,6 +13,8 @@ from typing import Any
 from benchmarks.environment import environment
 from benchmarks.runners.protocol import Work
 
+from guard_service.engine.process import ALLOCATOR
+
 RUNNERS = Path(__file__).parent / "runners"
 
 
@@ -67,7 +69,7 @@ class Runner:
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
-                env=os.environ | {"PYTHONPATH": here},
+                env=ALLOCATOR | os.environ | {"PYTHONPATH": here},  # as our engine has it, for all
             )
         started = time.perf_counter()
         options = asdict(work) | {"options": self.entry.options}
