@@ -3,15 +3,18 @@
 import asyncio
 import math
 
+from guard_service.engine.entry import Entry
 from guard_service.engine.estimate import Estimate
 from guard_service.engine.message import Batch, BatchRead, Engine
-from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience, read_watched
+from guard_service.engine.scheduler import Pass
+from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience, check_rows, read_watched
 from guard_service.errors import EngineUnavailable
 
-# A GPU should find its next pass prepared when it ends one, so the second is handed over this long
-# before the predicted end: who arrives meanwhile waits for that pass and this moment, not for two.
-# A CPU gains nothing from it and takes one at a time.
+# An engine should find its next pass prepared when it ends one, and lists should have one to ride
+# in, so the second is handed over this long before the predicted end: who arrives meanwhile waits
+# for that pass and this moment, not for two. How long a CPU's pass takes is known less well.
 _LEAD_S = 0.003
+_CPU_LEAD = 0.1  # of the pass
 
 
 class Backlog:
@@ -22,6 +25,7 @@ class Backlog:
         self._patience = patience
         self._clock = asyncio.get_running_loop().time
         self._estimate = Estimate(self._clock)
+        self.owed: dict[int, Entry] = {}  # whose last piece it has or had, by key
         self._under_way: list[int] = []  # tokens of each pass
         self._head_since_s = 0.0
         self.predict_s = self._estimate.predict_s
@@ -35,14 +39,20 @@ class Backlog:
         """When it can take a pass, as far as can be said without its next answer."""
         if self.is_idle:
             return 0.0
-        if self._is_cuda and len(self._under_way) == 1 and self._estimate.is_known:
-            return self.end_s - _LEAD_S
+        if len(self._under_way) == 1 and self._estimate.is_known:
+            return self.end_s - self._lead_s
         return math.inf
 
     @property
     def next_s(self) -> float:
         """When its next pass will be formed, as far as can be said."""
-        return max(self.end_s - _LEAD_S, self._clock()) if self._is_cuda else self.end_s
+        return max(self.end_s - self._lead_s, self._clock())
+
+    @property
+    def _lead_s(self) -> float:
+        if self._engine.loaded.device.startswith("cuda"):
+            return _LEAD_S
+        return _CPU_LEAD * sum(map(self._estimate.expect_s, self._under_way[:1]))
 
     @property
     def end_s(self) -> float:
@@ -53,24 +63,30 @@ class Backlog:
         return max(end_s, self._clock())
 
     @property
-    def _is_cuda(self) -> bool:
-        return self._engine.loaded.device.startswith("cuda")
-
-    @property
     def _limit_s(self) -> float:
         """For all that is under way: from then on the engine hangs."""
         return self._patience.pass_limit_s(sum(map(self._estimate.last_s, self._under_way)))
 
-    def begin(self, num_tokens: int) -> None:
+    def begin(self, formed: Pass) -> None:
         """Count a pass in, which is then to be read."""
         if self.is_idle:
             self._head_since_s = self._clock()
-        self._under_way.append(num_tokens)
+        self._under_way.append(formed.num_tokens)
+        for piece, entry in zip(formed.pieces, formed.entries, strict=True):
+            if piece.is_last:
+                entry.batch_size = len(formed.pieces)
+                self.owed[entry.key] = entry
+
+    def forget(self, formed: Pass) -> None:
+        """Nobody waits for these any more."""
+        for entry in formed.entries:
+            self.owed.pop(entry.key, None)
 
     async def read(self, batch: Batch) -> BatchRead:
         """Read a pass that has begun; an engine that fails once is not asked again."""
         try:
             read = await read_watched(self._engine, batch, self._limit_s)
+            check_rows(self._engine, read, self.owed.keys(), len(self._under_way) > 1)
         except EngineUnavailable:
             self.is_broken = True
             raise

@@ -61,6 +61,7 @@ class Batcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         under_way = [entry for formed in passes.values() for entry in formed.entries]
+        under_way += [entry for b in self._backlogs.values() for entry in b.owed.values()]
         _fail(under_way + self._scheduler.clear(), EngineUnavailable("the server is stopping"))
 
     async def read(self, prompts: Sequence[Prompt], caller: Caller = ANYONE) -> list[Answer]:
@@ -148,7 +149,7 @@ class Batcher:
         formed = self._scheduler.next_pass(backlog.number, backlog.end_s, backlog.predict_s)
         _fail(formed.late, DeadlineExceeded())
         if formed.pieces:
-            backlog.begin(formed.num_tokens)
+            backlog.begin(formed)
             self.entrance.saw_pass(formed.num_tokens_of(Lane.INTERACTIVE))
             task = asyncio.create_task(self._read(backlog, formed))
             self._passes[task] = formed
@@ -170,29 +171,33 @@ class Batcher:
             _fail(self._scheduler.clear(), EngineUnavailable())
 
     def _lose(self, backlog: Backlog) -> None:
-        _fail(self._scheduler.lose(backlog.number), EngineUnavailable("the engine process died"))
+        error = EngineUnavailable("the engine process died")
+        _fail(self._scheduler.lose(backlog.number), error)
+        _fail(backlog.owed.values(), error)
+        backlog.owed.clear()
 
     async def _read(self, backlog: Backlog, formed: Pass) -> None:
         try:
-            _answer(await backlog.read(formed.batch), formed, self._reuse)
+            read = await backlog.read(formed.batch)
+            self._answer(backlog, formed, read)
         except GuardError as error:
             _fail(formed.entries, error)
             self._lose(backlog)
         except Exception:  # as in _run
             log.exception("batch failed", extra={"action": "batch_failed"})
             _fail(formed.entries, EngineUnavailable())
+            backlog.forget(formed)
         finally:
             self._changed.set()
 
-
-def _answer(read: BatchRead, formed: Pass, reuse: Reuse) -> None:
-    readings = iter(read.readings)
-    for piece, entry in zip(formed.pieces, formed.entries, strict=True):
-        entry.inference_ms += read.inference_ms
-        if piece.is_last:
-            reading = next(readings)
-            reuse.keep(entry, reading)
-            entry.finish(reading, len(formed.pieces))
+    def _answer(self, backlog: Backlog, formed: Pass, read: BatchRead) -> None:
+        """Prompts of this pass, and of earlier ones whose lists rode in it."""
+        finished = [backlog.owed.pop(key) for key in read.keys]
+        for entry in {*formed.entries, *finished}:
+            entry.inference_ms += read.inference_ms
+        for entry, reading in zip(finished, read.readings, strict=True):
+            self._reuse.keep(entry, reading)
+            entry.finish(reading)
 
 
 def _fail(entries: Iterable[Entry], error: GuardError) -> None:

@@ -6,7 +6,7 @@ from guard_service.conversation import Conversation, Message
 from guard_service.engine.checkpoint import Checkpoint
 from guard_service.engine.message import Batch, Engine, Piece
 from guard_service.engine.tokenizer import GuardTokenizer
-from guard_service.engine.watchdog import read_watched
+from guard_service.engine.watchdog import check_rows, read_watched
 from guard_service.errors import CanaryFailed, ReadingRejected
 from guard_service.policy import Policy
 from guard_service.verdict import check_reading
@@ -27,12 +27,12 @@ async def check_canaries(
         Piece(-number, prompt.prefix, prompt.ids, list_above=prompt.list_above)
         for number, prompt in enumerate(prompts, 1)
     ]
-    read = await read_watched(engine, Batch(tuple(pieces)), math.inf)
-    for number, (canary, reading) in enumerate(
-        zip(checkpoint.canaries, read.readings, strict=True), 1
-    ):
+    read = await read_watched(engine, Batch(tuple(pieces), is_probe=True), math.inf)
+    check_rows(engine, read, [piece.key for piece in pieces], may_owe_more=False)
+    readings = dict(zip(read.keys, read.readings, strict=True))
+    for number, canary in enumerate(checkpoint.canaries, 1):
         try:
-            score = check_reading(reading, min_label_mass).unsafe_score
+            score = check_reading(readings[-number], min_label_mass).unsafe_score
         except ReadingRejected as error:
             raise CanaryFailed(f"{checkpoint.name}: canary {number}: {error}") from None
         if (score >= 0.5) != canary.is_unsafe:

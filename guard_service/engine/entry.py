@@ -76,6 +76,7 @@ class Entry:
     engine: int | None = None  # the one that holds them
     started_s: float = 0.0
     inference_ms: float = 0.0
+    batch_size: int = 0  # prompts in the pass that takes its last token
 
     @property
     def num_left(self) -> int:
@@ -91,11 +92,11 @@ class Entry:
         """When the most patient of those who still wait gives up."""
         return max((a.deadline_s for a in self.askers if not a.answer.done()), default=-math.inf)
 
-    def finish(self, reading: Reading, batch_size: int) -> None:
+    def finish(self, reading: Reading) -> None:
         for asker in self.askers:
             if not asker.answer.done():
                 queue_ms = max(self.started_s - asker.since_s, 0.0) * 1000
-                answer = Answer(reading, queue_ms, self.inference_ms, batch_size)
+                answer = Answer(reading, queue_ms, self.inference_ms, self.batch_size)
                 asker.answer.set_result(answer)
 
     def fail(self, error: GuardError) -> None:

@@ -1,99 +1,111 @@
-"""The rest of an unsafe answer: the model's own list of categories, by short passes for all rows.
+"""The rest of an unsafe answer: the model's own list of categories, by two tokens for each.
 
-Only prompts that want a list come here, so safe traffic never decodes.
+A draft's tokens ride in the next pass that goes through the model anyway; where none is near they
+go alone, in short passes. Only prompts that want a list come here: safe traffic never decodes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from guard_service.engine.llama import Llama
 from guard_service.engine.packing import Segment, to_device
 from guard_service.engine.tokenizer import ANSWER_TOKENS, GuardTokenizer
-from guard_service.verdict import listed_codes
+from guard_service.verdict import Reading, listed_codes
+
+# A prompt's key and what was read of it.
+Read = tuple[int, Reading]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Draft:
     """An answer under way, and the keys and values of all before its last tokens."""
 
+    key: int
+    reading: Reading  # without the list
     codes: tuple[str, ...]  # on offer
     pasts: tuple[Tensor, ...]
     listed: tuple[str, ...] = ()
-    written: tuple[int, ...] = ()
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.listed) == len(self.codes)
+    written: tuple[int, ...] = ()  # instead, where the model does not answer as it should
 
 
 class Lister:
-    def __init__(self, llama: Llama, tokenizer: GuardTokenizer, ends: frozenset[int]) -> None:
-        self.num_passes = 0
-        self._llama = llama
+    """Takes drafts, gives segments for a pass, and makes readings of what the pass predicts."""
+
+    def __init__(
+        self, tokenizer: GuardTokenizer, ends: frozenset[int], device: torch.device
+    ) -> None:
         self._tokenizer = tokenizer
         self._ends = ends
         self._answer = tokenizer.answer
-        self._numbers = torch.tensor(list(self._answer.numbers.values()), device=llama.device)
+        self._numbers = torch.tensor(list(self._answer.numbers.values()), device=device)
         self._codes = tuple(self._answer.numbers)
+        self._waiting: list[Draft] = []
 
-    def extend(self, drafts: Sequence[Draft]) -> list[tuple[str, ...]]:
-        """Greedy lists behind each draft's first code: two forced tokens per further category."""
-        whole = list(drafts)
-        is_open = [not draft.is_full for draft in whole]
-        while any(is_open):
-            places = [place for place, is_on in enumerate(is_open) if is_on]
-            for place, draft in zip(places, self._extend([whole[p] for p in places]), strict=True):
-                is_open[place] = len(draft.listed) > len(whole[place].listed) and not draft.is_full
-                whole[place] = draft
-        return [draft.listed for draft in whole]
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
 
-    def write(self, drafts: Sequence[Draft]) -> list[tuple[str, ...]]:
-        """The list as plain greedy decoding writes it behind `written`, a token a pass."""
-        whole = list(drafts)
-        for _ in range(ANSWER_TOKENS):
-            places = [p for p, draft in enumerate(whole) if draft.written[-1] not in self._ends]
-            if not places:
-                break
-            for place, draft in zip(places, self._write([whole[p] for p in places]), strict=True):
-                whole[place] = draft
-        texts = [self._tokenizer.decode(draft.written) for draft in whole]
-        return [listed_codes(text, draft.codes) for text, draft in zip(texts, whole, strict=True)]
+    def settle(self, drafts: Sequence[Draft]) -> list[Read]:
+        """Readings of the drafts that are finished; the others wait for a pass."""
+        self._waiting += (draft for draft in drafts if not self._is_finished(draft))
+        return [(d.key, self._finish(d)) for d in drafts if self._is_finished(d)]
 
-    def _extend(self, drafts: Sequence[Draft]) -> list[Draft]:
-        """Each draft one code longer, or the same where the model ends it."""
-        numbers, next_s = self._answer.numbers, self._answer.next_s
-        ids = [(numbers[draft.listed[-1]], next_s) for draft in drafts]
-        logits, pasts = self._pass(drafts, ids, num_read=2)
-        left = [[c in d.codes and c not in d.listed for c in self._codes] for d in drafts]
-        is_left = to_device(torch.tensor(left), logits.device)
-        scores = logits[:, 1, self._numbers].masked_fill(~is_left, -torch.inf)
-        goes_on = logits[:, 0].argmax(-1) == next_s
-        chosen = torch.where(goes_on, scores.argmax(-1), -1).tolist()
-        return [
-            replace(draft, pasts=(*draft.pasts, past), listed=(*draft.listed, self._codes[number]))
-            if number >= 0
-            else draft
-            for draft, past, number in zip(drafts, pasts, chosen, strict=True)
+    def board(self) -> tuple[Draft, ...]:
+        """Those that wait, in the order in which their rows are read."""
+        return tuple(sorted(self._waiting, key=lambda draft: bool(draft.written)))
+
+    def leave(self, boarded: Sequence[Draft]) -> None:
+        """Their pass was launched: they wait no longer."""
+        self._waiting = [draft for draft in self._waiting if draft not in boarded]
+
+    def segment(self, draft: Draft) -> Segment:
+        """A category's number and what goes before the next, or the last token written."""
+        if draft.written:
+            return Segment(draft.written[-1:], draft.pasts, num_read=1)
+        number = self._answer.numbers[draft.listed[-1]]
+        return Segment((number, self._answer.next_s), draft.pasts, num_read=2)
+
+    def pick(self, drafts: Sequence[Draft], logits: Tensor) -> Tensor:
+        """[drafts]: the place of the next code, -1 where the list ends, or the next token."""
+        if not drafts:
+            return torch.empty(0, dtype=torch.long)
+        listing = [draft for draft in drafts if not draft.written]
+        rows = logits[: 2 * len(listing)].view(len(listing), 2, logits.shape[1])
+        left = [[c in d.codes and c not in d.listed for c in self._codes] for d in listing]
+        is_left = torch.tensor(left, dtype=torch.bool).view(len(listing), len(self._codes))
+        scores = rows[:, 1, self._numbers]
+        scores = scores.masked_fill(~to_device(is_left, logits.device), -torch.inf)
+        goes_on = rows[:, 0].argmax(-1) == self._answer.next_s
+        codes = torch.where(goes_on, scores.argmax(-1), -1)
+        return torch.cat([codes, logits[2 * len(listing) :].argmax(-1)])
+
+    def advance(
+        self, drafts: Sequence[Draft], picks: Sequence[int], keep: Callable[[int], Tensor]
+    ) -> list[Read]:
+        """Readings of the drafts that a pass finished; `keep` gives what it computed of each."""
+        ended = [d for d, pick in zip(drafts, picks, strict=True) if pick < 0]
+        going = [
+            self._extend(draft, pick, keep(number))
+            for number, (draft, pick) in enumerate(zip(drafts, picks, strict=True))
+            if pick >= 0
         ]
+        return [(draft.key, self._finish(draft)) for draft in ended] + self.settle(going)
 
-    def _write(self, drafts: Sequence[Draft]) -> list[Draft]:
-        logits, pasts = self._pass(drafts, [draft.written[-1:] for draft in drafts], num_read=1)
-        return [
-            replace(draft, pasts=(*draft.pasts, past), written=(*draft.written, token))
-            for draft, past, token in zip(
-                drafts, pasts, logits[:, 0].argmax(-1).tolist(), strict=True
-            )
-        ]
+    def _extend(self, draft: Draft, pick: int, past: Tensor) -> Draft:
+        pasts = (*draft.pasts, past)
+        if draft.written:
+            return replace(draft, pasts=pasts, written=(*draft.written, pick))
+        return replace(draft, pasts=pasts, listed=(*draft.listed, self._codes[pick]))
 
-    def _pass(
-        self, drafts: Sequence[Draft], ids: Sequence[tuple[int, ...]], num_read: int
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Logits [drafts, num_read, vocabulary] behind `ids`, and the keys and values of these."""
-        self.num_passes += 1
-        segments = [Segment(i, d.pasts, num_read) for i, d in zip(ids, drafts, strict=True)]
-        passed = self._llama.forward(segments)
-        pasts = [passed.keep(number) for number in range(len(segments))]
-        return passed.logits.view(len(segments), num_read, -1), pasts
+    def _is_finished(self, draft: Draft) -> bool:
+        if draft.written:
+            return draft.written[-1] in self._ends or len(draft.written) > ANSWER_TOKENS
+        return len(draft.listed) == len(draft.codes)
+
+    def _finish(self, draft: Draft) -> Reading:
+        if not draft.written:
+            return replace(draft.reading, listed=draft.listed)
+        text = self._tokenizer.decode(draft.written)
+        return replace(draft.reading, listed=listed_codes(text, draft.codes))

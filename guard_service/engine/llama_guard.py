@@ -7,13 +7,13 @@ Knows tokens, not words, and nothing of policies beyond the codes that a prompt 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from guard_service.engine.listing import Draft, Lister
+from guard_service.engine.listing import Draft, Lister, Read
 from guard_service.engine.llama import Llama, Passed
 from guard_service.engine.message import Batch, Piece
 from guard_service.engine.packing import Segment, to_device
@@ -36,11 +36,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A pass that was launched; `scores` are on the host once `is_read` has come."""
+    """A pass that was launched; what is read of it is on the host once `is_read` has come."""
 
     endings: tuple[Ending, ...]
+    riders: tuple[Draft, ...]  # the last segments of the pass
     passed: Passed
     scores: Tensor  # [endings, 3 + numbers]: unsafe score, label mass, draft accepted, first
+    picks: Tensor  # [riders]
     is_read: torch.cuda.Event | None
 
 
@@ -57,14 +59,11 @@ class LlamaGuard:
         self._forced = torch.tensor(self._draft[1:], device=llama.device)
         self._numbers = torch.tensor(list(answer.numbers.values()), device=llama.device)
         llama.make_exact(torch.cat([self._labels, self._numbers]))
-        self._lister = Lister(llama, tokenizer, ends)
+        self._lister = Lister(tokenizer, ends, llama.device)
+        self.num_decode_passes = 0
         self._offered = lru_cache(maxsize=256)(self._find_offered)
         self._kept: dict[int, tuple[Tensor, ...]] = {}
         self.prefixes = PrefixCache(self._compute_prefix)
-
-    @property
-    def num_decode_passes(self) -> int:
-        return self._lister.num_passes
 
     @property
     def num_kept(self) -> int:
@@ -73,31 +72,35 @@ class LlamaGuard:
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
         """One reading for each prompt, in order, from one pass; nothing of them is kept."""
-        pieces = (Piece.whole(-1, prompt) for prompt in prompts)
-        return self.read_batch(Batch(tuple(pieces)))
+        keys = range(-len(prompts), 0)  # of no caller
+        pieces = (Piece.whole(key, prompt) for key, prompt in zip(keys, prompts, strict=True))
+        read = self.read_batch(Batch(tuple(pieces)))
+        return [read[key] for key in keys]
 
-    def read_batch(self, batch: Batch) -> list[Reading]:
-        """One reading for each piece that ends a prompt, in order."""
-        return self.collect(self.submit(batch))
+    def read_batch(self, batch: Batch) -> dict[int, Reading]:
+        """A reading for each piece that ends a prompt, by its key."""
+        return dict(self.collect(self.submit(batch)))
 
     @torch.inference_mode()
     def submit(self, batch: Batch) -> Submitted:
         """Launch the pass; where that fails, what was kept is kept unchanged."""
-        # 1) what each piece follows
+        # 1) what each piece follows, and who rides along
         pasts = [
             (self.prefixes.get(piece.prefix), *self._kept.get(piece.key, ()))
             for piece in batch.pieces
         ]
+        riders = () if batch.is_probe else self._lister.board()
         # 2) the pass
-        segments = map(self._segment, batch.pieces, pasts)
-        passed = self._llama.forward(list(segments))
+        segments = [*map(self._segment, batch.pieces, pasts), *map(self._lister.segment, riders)]
+        passed = self._llama.forward(segments)
         endings = tuple(
             Ending(piece, number, past)
             for number, (piece, past) in enumerate(zip(batch.pieces, pasts, strict=True))
             if piece.is_last
         )
-        scores, is_read = _to_host(self._score(passed.logits, endings))
+        submitted = self._read_out(endings, riders, passed)
         # 3) what the next pieces follow
+        self._lister.leave(riders)
         self._kept |= {
             piece.key: (*pasts[number][1:], passed.keep(number))
             for number, piece in enumerate(batch.pieces)
@@ -106,11 +109,14 @@ class LlamaGuard:
         ended = (ending.piece.key for ending in endings)
         for key in (*ended, *batch.forgotten):
             self._kept.pop(key, None)
-        return Submitted(endings, passed, scores, is_read)
+        return submitted
 
     @torch.inference_mode()
-    def collect(self, submitted: Submitted) -> list[Reading]:
-        """Wait for the pass, write the lists that are wanted, and give the readings."""
+    def collect(self, submitted: Submitted, is_followed: bool = False) -> list[Read]:
+        """Wait for the pass; the readings that it finished, of this batch or of earlier ones.
+
+        Where a pass follows, lists are left to ride in it; else they are finished at once.
+        """
         if submitted.is_read is not None:
             submitted.is_read.synchronize()
         rows = submitted.scores.tolist()
@@ -118,12 +124,26 @@ class LlamaGuard:
             Reading(score, mass, tuple(first[self._codes[c]] for c in ending.piece.prefix.codes))
             for ending, (score, mass, _, *first) in zip(submitted.endings, rows, strict=True)
         ]
-        return self._list(submitted, readings, [bool(row[2]) for row in rows])
+        read = self._begin_lists(submitted, readings, [bool(row[2]) for row in rows])
+        read += self._go_on(submitted)
+        while self._lister.has_waiting and not is_followed:
+            self.num_decode_passes += 1
+            read += self._go_on(self.submit(Batch(())))
+        return read
 
     def _segment(self, piece: Piece, pasts: tuple[Tensor, ...]) -> Segment:
         if piece.is_last:
             return Segment(piece.ids + self._draft, pasts, _NUM_READ)
         return Segment(piece.ids, pasts)
+
+    def _read_out(
+        self, endings: tuple[Ending, ...], riders: tuple[Draft, ...], passed: Passed
+    ) -> Submitted:
+        num_rows = len(endings) * _NUM_READ
+        scores = self._score(passed.logits[:num_rows], endings)
+        picks = self._lister.pick(riders, passed.logits[num_rows:])
+        scores, picks = _to_host(scores), _to_host(picks)
+        return Submitted(endings, riders, passed, scores, picks, _mark(passed.logits))
 
     def _score(self, logits: Tensor, endings: Sequence[Ending]) -> Tensor:
         """[endings, 3 + numbers]: the few values that are read."""
@@ -142,29 +162,28 @@ class LlamaGuard:
         offered = torch.tensor([code in codes for code in self._codes])
         return to_device(offered, self._llama.device)
 
-    def _list(
+    def _begin_lists(
         self, submitted: Submitted, readings: Sequence[Reading], is_accepted: Sequence[bool]
-    ) -> list[Reading]:
-        """The readings, with the model's own lists where these are wanted."""
-        wanted = [
-            number
-            for number, (ending, reading) in enumerate(
-                zip(submitted.endings, readings, strict=True)
-            )
-            if reading.unsafe_score >= ending.piece.list_above
-        ]
-        accepted = [number for number in wanted if is_accepted[number]]
-        # Where the model would not have gone on as the draft does, it is left to write by itself.
-        refused = [number for number in wanted if not is_accepted[number]]
-        passed, endings = submitted.passed, submitted.endings
-        drafts = [_accept(passed, endings[n], readings[n]) for n in accepted]
-        blanks = [_start_over(passed, endings[n], self._answer.unsafe) for n in refused]
-        listed = dict(zip(accepted, self._lister.extend(drafts), strict=True))
-        listed |= zip(refused, self._lister.write(blanks), strict=True)
-        return [
-            replace(reading, listed=listed.get(number, ()))
-            for number, reading in enumerate(readings)
-        ]
+    ) -> list[Read]:
+        """The readings that want no list; the others begin one."""
+        read, drafts = list[Read](), list[Draft]()
+        for ending, reading, accepted in zip(submitted.endings, readings, is_accepted, strict=True):
+            if reading.unsafe_score < ending.piece.list_above:
+                read.append((ending.piece.key, reading))
+            elif accepted:
+                drafts.append(_accept(submitted.passed, ending, reading))
+            else:
+                drafts.append(_start_over(submitted.passed, ending, reading, self._answer.unsafe))
+        return read + self._lister.settle(drafts)
+
+    def _go_on(self, submitted: Submitted) -> list[Read]:
+        """What the pass told of its riders."""
+        first = len(submitted.passed.starts) - 1 - len(submitted.riders)
+        return self._lister.advance(
+            submitted.riders,
+            submitted.picks.tolist(),
+            keep=lambda number: submitted.passed.keep(first + number),
+        )
 
     def _compute_prefix(self, prefix: Prefix) -> Tensor:
         return self._llama.forward([Segment(prefix.ids)]).keep(0)
@@ -172,22 +191,29 @@ class LlamaGuard:
 
 def _accept(passed: Passed, ending: Ending, reading: Reading) -> Draft:
     """The answer as drafted, with the likeliest category as its first."""
-    codes = ending.piece.prefix.codes
+    codes, key = ending.piece.prefix.codes, ending.piece.key
     first = max(range(len(codes)), key=reading.first_scores.__getitem__)
-    return Draft(codes, (*ending.pasts, passed.keep(ending.number)), listed=(codes[first],))
+    pasts = (*ending.pasts, passed.keep(ending.number))
+    return Draft(key, reading, codes, pasts, listed=(codes[first],))
 
 
-def _start_over(passed: Passed, ending: Ending, unsafe: int) -> Draft:
-    """Nothing of the draft but `unsafe`."""
-    prompt = passed.keep(ending.number, len(ending.piece.ids))
-    return Draft(ending.piece.prefix.codes, (*ending.pasts, prompt), written=(unsafe,))
+def _start_over(passed: Passed, ending: Ending, reading: Reading, unsafe: int) -> Draft:
+    """Nothing of the draft but `unsafe`: the model would not have gone on as the draft does."""
+    codes, key = ending.piece.prefix.codes, ending.piece.key
+    pasts = (*ending.pasts, passed.keep(ending.number, len(ending.piece.ids)))
+    return Draft(key, reading, codes, pasts, written=(unsafe,))
 
 
-def _to_host(values: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+def _to_host(values: Tensor) -> Tensor:
     if not values.is_cuda:
-        return values, None
-    copy = torch.empty_like(values, device="cpu", pin_memory=True)
-    copy.copy_(values, non_blocking=True)
-    is_read = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    is_read.record()
-    return copy, is_read
+        return values
+    return torch.empty_like(values, device="cpu", pin_memory=True).copy_(values, non_blocking=True)
+
+
+def _mark(last: Tensor) -> torch.cuda.Event | None:
+    """Comes when the device has done all that was asked of it so far."""
+    if not last.is_cuda:
+        return None
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record()
+    return event

@@ -60,11 +60,16 @@ class Batch:
 
     pieces: tuple[Piece, ...]
     forgotten: tuple[int, ...] = ()
+    is_probe: bool = False  # a heartbeat or known prompts: its answer holds nobody else's reading
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRead:
-    """One reading for each piece that ends a prompt, and its key, in the order of the pieces."""
+    """Readings that a pass finished, each with its prompt's key, in the order that was asked.
+
+    A prompt of the pass that misses is still having its list written while the next pass goes
+    through; with nothing more under way none misses.
+    """
 
     keys: tuple[int, ...]
     readings: tuple[Reading, ...]

@@ -5,7 +5,7 @@ A killed engine fails its passes at once and is started again, as after any deat
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
@@ -58,15 +58,23 @@ async def within(limit_s: float, work: Awaitable[T]) -> T:
 
 
 async def read_watched(engine: Engine, batch: Batch, limit_s: float) -> BatchRead:
-    """Read a batch; EngineUnavailable, and the engine's end, if it hangs or mixes up rows."""
+    """Read a batch; EngineUnavailable, and the engine's end, if it hangs."""
     try:
-        read = await within(limit_s, engine.read(batch))
+        return await within(limit_s, engine.read(batch))
     except TimeoutError:
         _kill(engine, "the engine hung and was killed", "engine_hung")
-    asked = tuple(piece.key for piece in batch.pieces if piece.is_last)
-    if read.keys != asked or len(read.readings) != len(asked):
+
+
+def check_rows(engine: Engine, read: BatchRead, owed: Collection[int], may_owe_more: bool) -> None:
+    """EngineUnavailable, and the engine's end, if it answers what was not asked, or too little.
+
+    `owed` are the keys in the order in which they were asked, which answers keep.
+    """
+    answered = set(read.keys)
+    expected = tuple(key for key in owed if key in answered)
+    is_whole = may_owe_more or len(answered) == len(owed)
+    if read.keys != expected or len(read.readings) != len(expected) or not is_whole:
         _kill(engine, "the engine answered other rows than were asked", "engine_rows_wrong")
-    return read
 
 
 async def watch(

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -18,6 +19,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from guard_service.engine.kind import COMPUTED_IN, find_linear
+from guard_service.engine.listing import Read
 from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
 from guard_service.engine.message import (
@@ -32,6 +34,7 @@ from guard_service.engine.message import (
 )
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused
+from guard_service.verdict import Reading
 
 # The engine cannot be trusted after this (a CUDA error leaves the context dead): start a new one.
 EXIT_ENGINE_ERROR = 70
@@ -41,6 +44,7 @@ EXIT_ENGINE_ERROR = 70
 class Pass:
     """A batch under way: one submission, or several where the device had no memory for it whole."""
 
+    batch: Batch
     parts: tuple[Submitted, ...]
     started: float
 
@@ -73,15 +77,27 @@ def serve(connection: socket.socket) -> None:
 
 def read_batches(connection: socket.socket, guard: LlamaGuard, max_under_way: int) -> None:
     """Answer in order; with two under way the device starts on one while the other is collected."""
-    under_way: deque[Pass] = deque()
+    under_way, ahead = deque[Pass](), deque[Batch]()
+    owed: dict[int, None] = {}  # keys in the order in which they were asked
     while True:
-        if under_way and (len(under_way) == max_under_way or not _is_readable(connection)):
-            connection.sendall(frame(_collect(guard, under_way.popleft())))
-        elif (batch := receive_blocking(connection)) is not None:
-            started = time.perf_counter()
-            under_way.append(Pass(submit(guard, batch), started))
+        if not ahead and (not under_way or _is_readable(connection)):
+            batch = receive_blocking(connection)
+            if batch is None:
+                return
+            ahead.append(batch)
+        if ahead and len(under_way) < max_under_way:
+            batch, started = ahead.popleft(), time.perf_counter()
+            owed |= dict.fromkeys(piece.key for piece in batch.pieces if piece.is_last)
+            under_way.append(Pass(batch, submit(guard, batch), started))
         else:
-            return
+            first = under_way.popleft()
+            following = [*(later.batch for later in under_way), *ahead][:1]
+            is_followed = not any(batch.is_probe for batch in (first.batch, *following))
+            read = dict(_collect(guard, first, is_followed and bool(following)))
+            keys = tuple(key for key in owed if key in read)
+            for key in keys:
+                del owed[key]
+            connection.sendall(frame(_answer(first, keys, [read[key] for key in keys])))
 
 
 def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
@@ -127,11 +143,18 @@ def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
     return tuple(part for half in halves for part in submit(guard, half))
 
 
-def _collect(guard: LlamaGuard, batch: Pass) -> BatchRead:
-    readings = tuple(reading for part in batch.parts for reading in guard.collect(part))
-    keys = tuple(ending.piece.key for part in batch.parts for ending in part.endings)
-    num_bytes = 0 if batch.parts else _held_bytes()
-    return BatchRead(keys, readings, (time.perf_counter() - batch.started) * 1000, num_bytes)
+def _collect(guard: LlamaGuard, done: Pass, is_followed: bool) -> list[Read]:
+    """Lists that are not finished yet are left to the next pass where one follows."""
+    read = list[Read]()
+    for number, part in enumerate(done.parts, 1):
+        read += guard.collect(part, is_followed or number < len(done.parts))
+    return read
+
+
+def _answer(done: Pass, keys: tuple[int, ...], readings: Sequence[Reading]) -> BatchRead:
+    num_bytes = 0 if done.batch.pieces else _held_bytes()
+    took_ms = (time.perf_counter() - done.started) * 1000
+    return BatchRead(keys, tuple(readings), took_ms, num_bytes)
 
 
 def _is_readable(connection: socket.socket) -> bool:

@@ -21,6 +21,7 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.prompt import Prompt
 from guard_service.screening.messages import read_conversation
+from guard_service.verdict import Reading
 
 NUM_ROWS = 1000
 BAND = 0.02  # around the threshold, where rounding may tip a verdict
@@ -96,7 +97,7 @@ def test_a_prompt_in_pieces_reads_as_the_whole(
         company = Piece.whole(100 + number, others[number % 3])
         assert len(tiny.read_batch(Batch((piece, company)))) == 1
     assert tiny.num_kept == 1
-    reading = tiny.read_batch(Batch((Piece.whole(99, others[0]), last)))[1]
+    reading = tiny.read_batch(Batch((Piece.whole(99, others[0]), last)))[7]
     assert reading.unsafe_score == pytest.approx(whole.unsafe_score, abs=1e-4)
     assert reading.first_scores == pytest.approx(whole.first_scores, abs=1e-4)
     assert reading.listed == whole.listed != ()
@@ -108,7 +109,7 @@ def test_what_is_forgotten_is_kept_no_longer(
 ) -> None:
     prompts = lengths(tiny_tokenizer)[:2]
     first = [cut(number, prompt, 5)[0] for number, prompt in enumerate(prompts)]
-    assert tiny.read_batch(Batch(tuple(first))) == []
+    assert tiny.read_batch(Batch(tuple(first))) == {}
     assert tiny.num_kept == 2
     tiny.read_batch(Batch((Piece.whole(9, prompts[0]),), forgotten=(0, 1, 1234)))
     assert tiny.num_kept == 0
@@ -124,7 +125,7 @@ def test_a_pass_that_fails_changes_nothing_that_is_kept(
     broken = Piece(4, judged.prefix, (10**9,))
     with pytest.raises(IndexError):
         tiny.submit(Batch((last, broken), forgotten=(3,)))
-    (reading,) = tiny.read_batch(Batch((last,)))
+    reading = tiny.read_batch(Batch((last,)))[3]
     assert reading.unsafe_score == pytest.approx(whole.unsafe_score, abs=1e-4)
 
 
@@ -136,6 +137,34 @@ def test_safe_prompts_take_one_pass_and_no_decoding(
     assert tiny.num_decode_passes == before
     assert tiny.read([prompt_of(tiny_tokenizer, conversation(HARM))] * 20)[0].listed
     assert tiny.num_decode_passes > before
+
+
+def test_lists_ride_in_the_passes_of_others_and_come_out_the_same(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    unsafe = [prompt_of(tiny_tokenizer, conversation(f"{HARM} {n}")) for n in range(4)]
+    safe = prompt_of(tiny_tokenizer, conversation(HARMLESS))
+    expected, before = tiny.read(unsafe), tiny.num_decode_passes
+    found: dict[int, Reading] = {}
+    for number, prompt in enumerate([*unsafe, *[safe] * 14]):
+        batch = Batch((Piece.whole(number, prompt),))
+        found |= tiny.collect(tiny.submit(batch), is_followed=True)
+    assert tiny.num_decode_passes == before
+    assert {number for number in found if number < 4} == set(range(4))
+    for number, reading in enumerate(expected):
+        assert found[number].listed == reading.listed != ()
+        assert found[number].unsafe_score == pytest.approx(reading.unsafe_score, abs=1e-4)
+
+
+def test_nothing_rides_in_a_probe(tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer) -> None:
+    unsafe, safe = (
+        Piece.whole(n, prompt_of(tiny_tokenizer, conversation(text)))
+        for n, text in enumerate((HARM, HARMLESS))
+    )
+    assert tiny.collect(tiny.submit(Batch((unsafe,))), is_followed=True) == []
+    probe = tiny.submit(Batch((safe,), is_probe=True))
+    assert [key for key, _ in tiny.collect(probe, is_followed=True)] == [1]
+    assert list(tiny.read_batch(Batch(()))) == [0]
 
 
 def test_bfloat16_reads_nearly_what_float32_reads(

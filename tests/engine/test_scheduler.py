@@ -51,7 +51,7 @@ class Work:
             if piece.is_last:
                 assert piece.key not in self.read
                 self.read[piece.key] = ids
-                self.entries[piece.key].finish(SAFE, 1)
+                self.entries[piece.key].finish(SAFE)
             else:
                 self.held[engine, piece.key] = ids
         self.now_s += formed.num_tokens if takes_time else 1.0

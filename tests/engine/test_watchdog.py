@@ -8,7 +8,7 @@ from scripted import SAFE, ScriptedEngine, in_virtual_time, prompt
 from guard_service.engine.batcher import Batcher
 from guard_service.engine.message import Batch, BatchRead, Engine, Piece
 from guard_service.engine.scheduler import BatchLimits
-from guard_service.engine.watchdog import Patience, read_watched, watch, within
+from guard_service.engine.watchdog import Patience, check_rows, watch, within
 from guard_service.errors import CanaryFailed, EngineUnavailable
 
 PATIENCE = Patience(min_pass_s=1.0, pass_factor=10.0, heartbeat_s=5.0)
@@ -95,7 +95,7 @@ async def test_rows_that_were_not_asked_for_kill_the_engine(
 ) -> None:
     engine = ScriptedEngine(spoil=spoil)
     with pytest.raises(EngineUnavailable, match="other rows"):
-        await read_watched(engine, BATCH, 1.0)
+        check_rows(engine, await engine.read(BATCH), [p.key for p in BATCH.pieces], False)
     assert await engine.wait_dead() == -9
 
 

@@ -1,6 +1,8 @@
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -11,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from scripted import SAFE, prompt
 from transformers import AutoModelForCausalLM
 
-from guard_service.engine.message import Batch, Load, Piece, frame, receive_blocking
+from guard_service.engine.listing import Read
+from guard_service.engine.message import Batch, BatchRead, Load, Piece, frame, receive_blocking
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard, read_batches, submit
 from guard_service.errors import CheckpointRefused
-from guard_service.verdict import Reading
 
 
 def load(folder: Path, dtype: str = "auto") -> Load:
@@ -114,16 +116,31 @@ class SlowDevice:
         self.steps.append(f"submit {batch.pieces[0].key}")
         return SimpleNamespace(endings=[SimpleNamespace(piece=batch.pieces[0])])
 
-    def collect(self, submitted: SimpleNamespace) -> list[Reading]:
-        self.steps.append(f"collect {submitted.endings[0].piece.key}")
-        return [SAFE]
+    def collect(self, submitted: SimpleNamespace, is_followed: bool) -> list[Read]:
+        key = submitted.endings[0].piece.key
+        self.steps.append(f"collect {key}")
+        return [(key, SAFE)]
+
+
+class LateDevice(SlowDevice):
+    """Leaves every reading to the pass that follows, if one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: list[Read] = []
+
+    def collect(self, submitted: SimpleNamespace, is_followed: bool) -> list[Read]:
+        ready, self.late = self.late, super().collect(submitted, is_followed)
+        if not is_followed:
+            ready, self.late = self.late + ready, []
+        return ready
 
 
 @pytest.mark.parametrize(
     ("max_under_way", "steps"),
     [
-        (1, ["submit 0", "collect 0", "submit 1", "collect 1", "submit 2", "collect 2"]),
         # The front is gone before the last is collected: nobody waits for it.
+        (1, ["submit 0", "collect 0", "submit 1", "collect 1", "submit 2"]),
         (2, ["submit 0", "submit 1", "collect 0", "submit 2", "collect 1"]),
     ],
 )
@@ -144,14 +161,38 @@ def test_the_next_batch_is_launched_before_the_one_before_is_collected(
     )
 
 
-def test_a_heartbeat_is_answered_in_its_turn_without_the_device() -> None:
-    device = SlowDevice()
+def answers_of(device: SlowDevice, *batches: Batch) -> list[BatchRead]:
+    """To batches that are all there before the first is answered."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(frame(batch_of(3)) + frame(Batch(())))
+        ours.sendall(b"".join(map(frame, batches)))
+        serving = Thread(target=read_batches, args=(theirs, device, 1))
+        serving.start()
+        answers = [receive_blocking(ours) for _ in batches]
         ours.shutdown(socket.SHUT_WR)
-        read_batches(theirs, device, 1)  # type: ignore[arg-type]
-        answers = [receive_blocking(ours) for _ in range(2)]
+        serving.join()
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("batches", "keys"),
+    [
+        ((batch_of(0), batch_of(1), batch_of(2)), [(), (0,), (1, 2)]),
+        # A probe is answered by itself, so nobody's reading is left to it.
+        ((batch_of(0), replace(batch_of(7), is_probe=True), batch_of(1)), [(0,), (7,), (1,)]),
+        ((batch_of(0), Batch((), is_probe=True)), [(0,), ()]),
+    ],
+)
+def test_a_reading_that_is_left_to_the_next_pass_comes_with_its_answer(
+    batches: tuple[Batch, ...], keys: list[tuple[int, ...]]
+) -> None:
+    answers = answers_of(LateDevice(), *batches)
+    assert [answer.keys for answer in answers] == keys
+
+
+def test_a_heartbeat_is_answered_in_its_turn_without_the_device() -> None:
+    device = SlowDevice()
+    answers = answers_of(device, batch_of(3), Batch((), is_probe=True))
     assert [answer.keys for answer in answers] == [(3,), ()]
     assert answers[0].num_bytes == 0 < answers[1].num_bytes
     assert device.steps == ["submit 3", "collect 3"]
