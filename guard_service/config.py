@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     jwt_audience: str = ""
     jwt_algorithms: tuple[Algorithm, ...] = ("RS256", "ES256", "EdDSA")
     jwt_tenant_claim: str = "tenant"
+    jwt_roles_claim: str = ""  # where set, a token without it may not work the review queue
     tls_certificate: Path | None = None  # PEM, with its chain
     tls_key: Path | None = None
     tls_client_ca: Path | None = None  # every client must have a certificate of it

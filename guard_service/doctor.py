@@ -190,6 +190,9 @@ def _check_database(settings: Settings) -> Finding:
     problem = database_problem(settings.database_url)
     if problem is not None:
         return _fail("database", problem, "mend it, or change GUARD_DATABASE_URL")
+    if settings.database_url.startswith("postgresql") and not settings.review_keys_url:
+        problem = "the keys of kept texts are in the database of the texts: so is every backup"
+        return _warn("database", problem, "set GUARD_REVIEW_KEYS_URL, so that erased is erased")
     return _ok("database", "review items can be written")
 
 

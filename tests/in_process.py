@@ -65,7 +65,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(access: Access, limiter: Limiter | None = None) -> AsyncIterator[Running]:
+async def running(
+    access: Access, limiter: Limiter | None = None, restricted: tuple[str, ...] = ()
+) -> AsyncIterator[Running]:
     store, reader, server = (
         ReviewStore("sqlite://"),
         Reader(),
@@ -77,7 +79,8 @@ async def running(access: Access, limiter: Limiter | None = None) -> AsyncIterat
     moderating = ModerationService(pipeline, Door(64), meter, lambda: INFO)
     await store.start()
     feed = Feed(store.database, kept_s=60.0, poll_s=0.01)
-    reviewing = ReviewService(store, ReviewQueue(store, draw=lambda: 0.9), feed)
+    queue = ReviewQueue(store, draw=lambda: 0.9)
+    reviewing = ReviewService(store, queue, feed, restricted=restricted)
     await server.start(moderating, reviewing)
     await server.set_serving(True)
     try:

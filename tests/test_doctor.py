@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from word_tokenizer import word_tokenizer
 
+from guard_service import doctor
 from guard_service.config import Settings
 from guard_service.doctor import Finding, Level, examine
 from guard_service.engine.machine import Gpu, Machine
@@ -194,6 +195,19 @@ def test_a_database_that_cannot_be_written_fails_and_no_password_is_shown(
         other.execute("BEGIN EXCLUSIVE")
         database = found(settings, CPU, database_url=url)["database"]
     assert (database.level, problem in database.detail) == (Level.FAIL, True)
+    assert "secret" not in str(database)
+
+
+@pytest.mark.parametrize(
+    ("keys", "level"), [("", Level.WARN), ("postgresql://keys/guard", Level.OK)]
+)
+def test_text_keys_beside_the_texts_in_a_server_are_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, keys: str, level: Level
+) -> None:
+    monkeypatch.setattr(doctor, "database_problem", lambda _: None)
+    url = "postgresql://me:secret@127.0.0.1/guard"
+    database = found(settings, CPU, database_url=url, review_keys_url=keys)["database"]
+    assert database.level is level
     assert "secret" not in str(database)
 
 

@@ -1,6 +1,7 @@
 """Versions of a policy go into force and back, whole, and none is lost."""
 
 import getpass
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from typer.testing import CliRunner
 
 from guard_service import promotion
 from guard_service.cli import commands
-from guard_service.errors import InvalidRequest, PolicyInvalid
-from guard_service.policy import read_policies
+from guard_service.errors import InvalidRequest, PolicyInvalid, StoreUnavailable
+from guard_service.policy import read_policies, read_policy
 from guard_service.promotion import promote, read_journal, roll_back
 
 
@@ -111,11 +112,33 @@ def test_an_id_of_dots_stays_in_its_folder(folder: Path, tmp_path: Path) -> None
     assert sorted(each.name for each in tmp_path.iterdir()) == ["dots.toml", "policies"]
 
 
-def test_the_commands_exchange_and_tell(folder: Path, tmp_path: Path) -> None:
-    def guard(*arguments: object) -> str:
-        asked = ["policy", *map(str, arguments), "--policies", str(folder)]
-        return CliRunner().invoke(commands, asked, catch_exceptions=False).output
+def guard(folder: Path, *arguments: object) -> str:
+    asked = ["policy", *map(str, arguments), "--policies", str(folder)]
+    return CliRunner().invoke(commands, asked, catch_exceptions=False).output
 
-    assert "chat promoted 1 -> 2" in guard("promote", candidate(tmp_path, "2"))
-    assert "chat rolled_back 2 -> 1" in guard("rollback", "chat")
-    assert guard("history").count(f" {getpass.getuser()}: chat") == 2
+
+def test_the_commands_exchange_and_tell_and_the_audit_log_has_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    at = ["--database-url", f"sqlite:///{tmp_path / 'guard.db'}"]
+    assert "chat promoted 1 -> 2" in guard(folder, "promote", candidate(tmp_path, "2"), *at)
+    assert "chat rolled_back 2 -> 1" in guard(folder, "rollback", "chat", *at)
+    with pytest.raises(InvalidRequest):
+        guard(folder, "rollback", "chat", *at)
+    assert guard(folder, "history").count(f" {getpass.getuser()}: chat") == 2
+    log = CliRunner().invoke(commands, ["audit", "list", *at]).stdout
+    entries = [json.loads(line) for line in log.splitlines()]
+    assert [(each["act"], each["actor"]) for each in entries] == [
+        ("promoted", getpass.getuser()),
+        ("rolled_back", getpass.getuser()),
+    ]
+    told = json.loads(entries[0]["details"])
+    assert (told["policy"], told["before"], told["after"]) == ("chat", "1", "2")
+    assert told["digest"] == read_policy(candidate(tmp_path, "2")).digest
+
+
+def test_nothing_is_exchanged_that_the_audit_log_cannot_have(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        away = f"sqlite:///{tmp_path / 'nowhere' / 'guard.db'}"
+        guard(folder, "promote", candidate(tmp_path, "2"), "--database-url", away)
+    assert in_force(folder) == "1"

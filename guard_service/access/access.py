@@ -100,6 +100,7 @@ def _token_reader(settings: Settings, contents: Contents) -> TokenReader | None:
         settings.jwt_audience,
         settings.jwt_algorithms,
         settings.jwt_tenant_claim,
+        settings.jwt_roles_claim,
     )
     return TokenReader(contents.signers, expected)
 

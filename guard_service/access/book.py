@@ -16,6 +16,7 @@ from guard_service.config import Limited
 from guard_service.engine.entry import Lane
 from guard_service.errors import AccessInvalid, Unauthenticated
 from guard_service.policy import Policy
+from guard_service.review.account import Role
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -27,10 +28,14 @@ class _Entry(BaseModel):
     tenant: Identifier
     policies: Annotated[frozenset[Identifier], Field(min_length=1)] | None = None
     lanes: Annotated[frozenset[Lane], Field(min_length=1)] | None = None
+    roles: frozenset[Role] | None = None
+    cleared: bool = False
 
     @property
     def principal(self) -> Principal:
-        return Principal(self.tenant, self.name, self.policies, self.lanes)
+        return Principal(
+            self.tenant, self.name, self.policies, self.lanes, self.roles, self.cleared
+        )
 
 
 class Key(_Entry):

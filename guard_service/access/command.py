@@ -10,6 +10,7 @@ from guard_service.access.book import Key
 from guard_service.access.key import make_key
 from guard_service.engine.entry import Lane
 from guard_service.errors import SettingsInvalid
+from guard_service.review.account import Role
 
 keys_commands = typer.Typer(name="keys", help="API keys.", no_args_is_help=True)
 
@@ -29,6 +30,12 @@ def new(
     lane: Annotated[
         list[Lane] | None, typer.Option(help="Allowed; repeated. Default: all.")
     ] = None,
+    role: Annotated[
+        list[Role] | None, typer.Option(help="In the review queue; repeated. Default: all.")
+    ] = None,
+    cleared: Annotated[
+        bool, typer.Option("--cleared", help="For the categories of console_restricted too.")
+    ] = False,
     days: Annotated[
         int | None, typer.Option(min=1, help="Until it expires. Default: never.")
     ] = None,
@@ -44,6 +51,8 @@ def new(
             sha256=key.sha256,
             policies=frozenset(policy) if policy else None,
             lanes=frozenset(lane) if lane else None,
+            roles=frozenset(role) if role else None,
+            cleared=cleared,
             expires=expires,
         )
     except ValidationError as error:
@@ -63,6 +72,10 @@ def _toml(key: Key) -> str:
         lines.append(f"policies = {sorted(key.policies)}")
     if key.lanes:
         lines.append(f"lanes = {sorted(lane.value for lane in key.lanes)}")
+    if key.roles:
+        lines.append(f"roles = {sorted(role.value for role in key.roles)}")
+    if key.cleared:
+        lines.append("cleared = true")
     if key.expires:
         lines.append(f"expires = {key.expires.isoformat()}")
     return "\n".join(lines)

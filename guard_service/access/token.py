@@ -13,6 +13,7 @@ from guard_service.access.book import Identifier
 from guard_service.access.principal import Principal
 from guard_service.engine.entry import Lane
 from guard_service.errors import Unauthenticated
+from guard_service.review.account import Role
 
 _LEEWAY_S = 5.0  # between the issuer's clock and ours
 _MAX_KNOWN = 1024
@@ -33,6 +34,7 @@ class Expected:
     audience: str
     algorithms: tuple[str, ...]
     tenant_claim: str
+    roles_claim: str = ""  # empty: tokens say nothing of roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,17 @@ class TokenReader:
             str(claims["sub"]),
             _identifiers.validate_python(claims.get("policies")),
             _lanes.validate_python(claims.get("lanes")),
+            self._roles(claims),
+            claims.get("cleared") is True,
         )
+
+    def _roles(self, claims: dict[str, Any]) -> frozenset[Role] | None:
+        """Ours among those that the issuer names: none, where the token should say and does not."""
+        if not self._expected.roles_claim:
+            return None
+        named = claims.get(self._expected.roles_claim, [])
+        named = [named] if isinstance(named, str) else named
+        return frozenset(role for role in Role if role.value in named)
 
     def _keep(self, digest: bytes, known: _Known) -> None:
         self._known[digest] = known

@@ -1,8 +1,9 @@
 """ReviewService: what waits for people, given to them one by one."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import grpc
 
@@ -20,6 +21,7 @@ from guard_service.api.review_request import (
     tenant_of,
 )
 from guard_service.config import Settings
+from guard_service.review.account import LEADS, OVERSEES, WORKS, Role
 from guard_service.review.claim import Reviewer, Shares
 from guard_service.review.feed import Feed
 from guard_service.review.queue import ReviewQueue
@@ -28,6 +30,8 @@ from guard_service.v1 import review_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ReviewService"].full_name
 
+Answer = TypeVar("Answer")
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewService:
@@ -35,19 +39,21 @@ class ReviewService:
     queue: ReviewQueue
     feed: Feed
     lease_s: float = 300.0
+    restricted: tuple[str, ...] = ()  # categories for those who are cleared
 
     def handlers(self) -> grpc.GenericRpcHandler:
+        """Each for the roles that may do the same in the console."""
         unary = handler.unary
         methods = {
-            "ListReviewItems": unary(pb.ListReviewItemsRequest, self.list_items),
-            "GetReviewItem": unary(pb.GetReviewItemRequest, self.get),
-            "ClaimReviewItem": unary(pb.ClaimReviewItemRequest, self.claim),
-            "RenewClaim": unary(pb.RenewClaimRequest, self.renew),
-            "ReleaseReviewItem": unary(pb.ReleaseReviewItemRequest, self.release),
-            "ResolveReviewItem": unary(pb.ResolveReviewItemRequest, self.resolve),
-            "AppealReviewItem": unary(pb.AppealReviewItemRequest, self.appeal),
-            "MarkGoldenItem": unary(pb.MarkGoldenItemRequest, self.mark_golden),
-            "WatchReviewFeed": handler.feed(pb.WatchReviewFeedRequest, self.watch),
+            "ListReviewItems": unary(pb.ListReviewItemsRequest, _for(OVERSEES, self.list_items)),
+            "GetReviewItem": unary(pb.GetReviewItemRequest, _for(OVERSEES, self.get)),
+            "ClaimReviewItem": unary(pb.ClaimReviewItemRequest, _for(WORKS, self.claim)),
+            "RenewClaim": unary(pb.RenewClaimRequest, _for(WORKS, self.renew)),
+            "ReleaseReviewItem": unary(pb.ReleaseReviewItemRequest, _for(WORKS, self.release)),
+            "ResolveReviewItem": unary(pb.ResolveReviewItemRequest, _for(WORKS, self.resolve)),
+            "AppealReviewItem": unary(pb.AppealReviewItemRequest, _for(LEADS, self.appeal)),
+            "MarkGoldenItem": unary(pb.MarkGoldenItemRequest, _for(LEADS, self.mark_golden)),
+            "WatchReviewFeed": handler.feed(pb.WatchReviewFeedRequest, _for(OVERSEES, self.watch)),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
@@ -72,7 +78,8 @@ class ReviewService:
         self, request: pb.ClaimReviewItemRequest, call: handler.Call
     ) -> pb.ClaimReviewItemResponse:
         reviewer = reviewer_of(request, call.principal, request.tenant)
-        lease, route = lease_s(request.lease_s, self.lease_s), route_from_request(request)
+        lease = lease_s(request.lease_s, self.lease_s)
+        route = route_from_request(request, call.principal.withheld(self.restricted))
         claim = await self.queue.claim(reviewer, lease, route, request.request_id)
         return pb.ClaimReviewItemResponse(claim=claim_message(claim) if claim else None)
 
@@ -127,6 +134,19 @@ class ReviewService:
                     yield feed_message(found.position)
 
 
+def _for(
+    roles: frozenset[Role], method: Callable[[Any, handler.Call], Answer]
+) -> Callable[[Any, handler.Call], Answer]:
+    """The method, for callers with one of these roles or with none said."""
+
+    def bound(request: Any, call: handler.Call) -> Answer:
+        call.principal.check_roles(roles)
+        return method(request, call)
+
+    return bound
+
+
 def reviewing(store: ReviewStore, feed: Feed, settings: Settings) -> ReviewService:
     shares = Shares(settings.review_random_share, settings.review_golden_share)
-    return ReviewService(store, ReviewQueue(store, shares), feed, settings.review_lease_s)
+    queue, restricted = ReviewQueue(store, shares), settings.console_restricted
+    return ReviewService(store, queue, feed, settings.review_lease_s, restricted)

@@ -44,14 +44,14 @@ def reviewer_of(
     return Reviewer(name, tenant_of(principal, tenant))
 
 
-def route_from_request(request: pb.ClaimReviewItemRequest) -> Route:
+def route_from_request(request: pb.ClaimReviewItemRequest, withheld: tuple[str, ...] = ()) -> Route:
     violations = list(_codes_violations("categories", request.categories))
     if len(request.languages) > _MAX_CODES:
         violations.append(Violation("languages", f"at most {_MAX_CODES}"))
     if any(len(each.encode()) > MAX_LABEL_BYTES for each in request.languages):
         violations.append(Violation("languages", f"each has at most {MAX_LABEL_BYTES} bytes"))
     _refuse(violations)
-    return Route(tuple(request.categories), tuple(request.languages))
+    return Route(tuple(request.categories), tuple(request.languages), withheld)
 
 
 def held_from_request(

@@ -33,6 +33,14 @@ class Role(Enum):
     AUDITOR = "auditor"  # sees figures, records and reads; changes nothing, reads no text
 
 
+# Who does what, in the console and over gRPC alike.
+WORKS = frozenset({Role.REVIEWER, Role.LEAD, Role.ADMIN})
+OVERSEES = frozenset({Role.LEAD, Role.ADMIN, Role.AUDITOR})
+LEADS = frozenset({Role.LEAD, Role.ADMIN})
+ADMINISTERS = frozenset({Role.ADMIN})
+ANY = frozenset(Role)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     name: str

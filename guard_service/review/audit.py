@@ -5,15 +5,18 @@ before; see `chain.py`. The database refuses to change or delete them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from guard_service.review.chain import START, Entry, Head, link
+from guard_service.review.database import Database
 from guard_service.review.dialect import now_ms
 from guard_service.review.table import review_audit, review_feed
+
+T = TypeVar("T")
 
 audit = review_audit.c
 
@@ -28,6 +31,9 @@ class Act(Enum):
     APPEALED = "appealed"
     MARKED_GOLDEN = "marked_golden"
     ERASED = "erased"  # a text, after its time or with its subject; without an item: a subject
+    CALIBRATED = "calibrated"  # thresholds were drawn from what people said; of no item
+    PROMOTED = "promoted"  # a policy was put in force; of no item
+    ROLLED_BACK = "rolled_back"  # and an earlier one again
 
 
 def note(
@@ -45,6 +51,23 @@ def note(
     told = json.dumps(details, sort_keys=True, separators=(",", ":"))
     who = {"act": act.value, "item_id": item_id, "tenant": tenant, "actor": actor}
     connection.execute(insert(review_audit).values(**who, at_ms=now_ms(), details=told))
+
+
+async def note_act(
+    database: Database,
+    act: Act,
+    actor: str,
+    work: Callable[[], T],
+    told: Callable[[T], Mapping[str, object]],
+) -> T:
+    """Do what is of no item, and write what it did; where it fails there is nothing to tell."""
+
+    def noted(connection: Connection) -> T:
+        done = work()
+        note(connection, act, "", "", actor, **told(done))
+        return done
+
+    return await database.run(noted)
 
 
 def has_unlinked(connection: Connection) -> bool:

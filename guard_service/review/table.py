@@ -67,6 +67,9 @@ review_items = Table(
     UniqueConstraint("tenant", "request_id", "conversation_digest"),
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
+    # The same two for reviewers of all tenants.
+    Index("review_items_waiting_anywhere", "lane", "level", "opened_ms"),
+    Index("review_items_routed_anywhere", "lane", "category", "level", "opened_ms"),
     Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
     Index(
         "review_items_of_subject",

@@ -1,12 +1,14 @@
 """For leads and auditors: the figures, and single records with who said and read what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from guard_service.policy import Policy
+from guard_service.review.account import LEADS, OVERSEES
 from guard_service.review.figures import Figures, read_figures
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.reads import reads_of
@@ -14,7 +16,8 @@ from guard_service.review.store import ReviewStore
 from guard_service.web import plot
 from guard_service.web.desk import item_id_of
 from guard_service.web.page import render
-from guard_service.web.session import LEADS, OVERSEES, Person, Sessions, for_roles
+from guard_service.web.recent import Recent
+from guard_service.web.session import Person, Sessions, for_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,12 @@ class Board:
     store: ReviewStore
     queue: ReviewQueue
     policies: Mapping[str, Policy]
+    read: Recent[Figures] = field(default_factory=Recent)
 
     @for_roles(OVERSEES)
     async def figures(self, _: Request, person: Person) -> Response:
-        figures = await read_figures(self.store.database, person.account.tenant)
+        whose = person.account.tenant
+        figures = await self.read.get(whose, partial(read_figures, self.store.database, whose))
         return render(
             "figures.html",
             figures=figures,

@@ -1,7 +1,8 @@
 """The reviewer's desk: the queue, one item at a time, and what is said of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -9,16 +10,18 @@ from starlette.responses import RedirectResponse, Response
 
 from guard_service.errors import Forbidden, InvalidRequest, ReviewItemUnknown, Violation
 from guard_service.policy import Policy
+from guard_service.review.account import ANY, WORKS
 from guard_service.review.claim import Answer, Claim, Held
 from guard_service.review.diary import read_diary
-from guard_service.review.figures import count_waiting
+from guard_service.review.figures import Waiting, count_waiting
 from guard_service.review.item import Outcome
 from guard_service.review.precedent import find_precedents
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 from guard_service.web.case import case_of
 from guard_service.web.page import render
-from guard_service.web.session import ANY, WORKS, Form, Person, Sessions, for_roles
+from guard_service.web.recent import Recent
+from guard_service.web.session import Form, Person, Sessions, for_roles
 
 _MAX_NOTE = 2000
 
@@ -43,14 +46,16 @@ class Desk:
     queue: ReviewQueue
     policies: Mapping[str, Policy]
     lease_s: float
+    counts: Recent[Waiting] = field(default_factory=Recent)
 
     @for_roles(ANY)
     async def home(self, request: Request, person: Person) -> Response:
         database, name = self.store.database, person.account.name
-        waiting = await count_waiting(database, person.account.tenant, person.route())
+        whose, route = person.account.tenant, person.route()
+        counted = partial(count_waiting, database, whose, route)
         return render(
             "home.html",
-            waiting=waiting,
+            waiting=await self.counts.get((whose, route), counted),
             diary=await read_diary(database, name),
             holding=await self.queue.holding(person.reviewer),
             is_empty="empty" in request.query_params,

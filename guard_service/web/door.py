@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from guard_service.errors import InvalidRequest, Violation
+from guard_service.review.account import ADMINISTERS, ANY
 from guard_service.web.page import render
 from guard_service.web.password import is_right
-from guard_service.web.session import ADMINISTERS, ANY, Person, Sessions, for_roles, read_form
+from guard_service.web.session import Person, Sessions, for_roles, read_form
 
 log = logging.getLogger(__name__)
 

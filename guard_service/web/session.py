@@ -16,12 +16,6 @@ from guard_service.review.claim import Reviewer, Route
 
 _MAX_FORM_BYTES = 64 * 1024
 
-WORKS = frozenset({Role.REVIEWER, Role.LEAD, Role.ADMIN})
-OVERSEES = frozenset({Role.LEAD, Role.ADMIN, Role.AUDITOR})
-LEADS = frozenset({Role.LEAD, Role.ADMIN})
-ADMINISTERS = frozenset({Role.ADMIN})
-ANY = frozenset(Role)
-
 
 @dataclass(frozen=True, slots=True)
 class Person:

@@ -10,6 +10,7 @@ from guard_service.access.command import keys_commands
 from guard_service.access.principal import Principal
 from guard_service.engine.entry import Lane
 from guard_service.errors import SettingsInvalid
+from guard_service.review.account import Role
 
 NAMED = ["new", "--name", "chat", "--tenant", "acme"]
 
@@ -30,10 +31,11 @@ def test_a_new_key_is_printed_once_and_its_entry_does_not_hold_it(tmp_path: Path
 
 def test_its_limits_are_in_the_entry(tmp_path: Path) -> None:
     more = ["--policy", "kids", "--policy", "a", "--lane", "bulk", "--days", "30"]
-    key, entry = run(*NAMED, *more)
+    key, entry = run(*NAMED, *more, "--role", "lead", "--role", "auditor", "--cleared")
     (tmp_path / "access.toml").write_text(entry)
     principal = read_book(tmp_path / "access.toml").find_key(key)
     assert (principal.policies, principal.lanes) == ({"a", "kids"}, {Lane.BULK})
+    assert (principal.roles, principal.is_cleared) == ({Role.LEAD, Role.AUDITOR}, True)
     (parsed,) = tomllib.loads(entry)["keys"]
     left = parsed["expires"] - datetime.now(UTC)
     assert timedelta(days=29) < left <= timedelta(days=30)

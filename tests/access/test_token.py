@@ -14,6 +14,7 @@ from guard_service.access.principal import Principal
 from guard_service.access.token import Expected, TokenReader
 from guard_service.engine.entry import Lane
 from guard_service.errors import Unauthenticated
+from guard_service.review.account import Role
 
 SIGNER = Signer()
 EXPECTED = Expected(ISSUER, AUDIENCE, ("RS256", "ES256", "EdDSA"), "tenant")
@@ -43,6 +44,28 @@ async def test_claims_may_narrow_what_is_allowed_and_name_the_tenant() -> None:
     token = SIGNER.token(policies=["kids"], lanes=["bulk"], org="beta")
     principal = await reader(SIGNER, tenant_claim="org").read(token)
     assert principal == Principal("beta", "svc|1", frozenset({"kids"}), frozenset({Lane.BULK}))
+
+
+@pytest.mark.parametrize(
+    ("claims", "roles"),
+    [
+        ({"groups": ["lead", "everyone"]}, {Role.LEAD}),
+        ({"groups": "reviewer"}, {Role.REVIEWER}),
+        ({"groups": ["leads"]}, set()),
+        ({"groups": []}, set()),
+        ({}, set()),
+    ],
+)
+async def test_where_tokens_name_roles_one_that_names_none_has_none(
+    claims: dict[str, Any], roles: set[Role]
+) -> None:
+    principal = await reader(SIGNER, roles_claim="groups").read(SIGNER.token(**claims))
+    assert principal.roles == roles
+
+
+async def test_roles_are_read_only_where_it_is_said_where_they_are() -> None:
+    principal = await reader(SIGNER).read(SIGNER.token(roles=["admin"], role="admin"))
+    assert principal.roles is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""The review queue over gRPC, with principals: whose items, and under whose name."""
+"""The review queue over gRPC, with principals: whose items, under whose name, and in what role."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import grpc
 import pytest
 from credentials import entry, write_access
 from in_process import Running, running
@@ -21,9 +22,27 @@ from guard_service.client import (
     ReviewClient,
 )
 from guard_service.config import Settings
+from guard_service.review.account import Role
+from guard_service.v1 import review_pb2 as pb
 
 CHAT, ANN, BEN, STRANGER = make_key(), make_key(), make_key(), make_key()
 T = TypeVar("T")
+
+_LOOKING = {Role.LEAD, Role.ADMIN, Role.AUDITOR}
+_WORKING = {Role.REVIEWER, Role.LEAD, Role.ADMIN}
+_LEADING = {Role.LEAD, Role.ADMIN}
+MAY = {
+    "ListReviewItems": _LOOKING,
+    "GetReviewItem": _LOOKING,
+    "ClaimReviewItem": _WORKING,
+    "RenewClaim": _WORKING,
+    "ReleaseReviewItem": _WORKING,
+    "ResolveReviewItem": _WORKING,
+    "AppealReviewItem": _LEADING,
+    "MarkGoldenItem": _LEADING,
+    "WatchReviewFeed": _LOOKING,
+}
+METHODS = pb.DESCRIPTOR.services_by_name["ReviewService"].methods
 
 
 @pytest.fixture
@@ -119,3 +138,45 @@ async def test_a_server_that_asks_nobody_wants_a_name() -> None:
         with pytest.raises(InvalidRequest, match="reviewer"):
             await asyncio.to_thread(call, "")
         assert await asyncio.to_thread(call, "ann") is None
+
+
+async def is_forbidden(service: Running, name: str, key: NewKey) -> bool:
+    """Whether the roles of the key do not allow an (empty, and so mostly invalid) request."""
+    headers = (("authorization", f"Bearer {key.text}"),)
+    path = f"/{pb.DESCRIPTOR.package}.ReviewService/{name}"
+    async with grpc.aio.insecure_channel(service.target) as channel:
+        try:
+            if name == "WatchReviewFeed":
+                stream = channel.unary_stream(path)(b"", metadata=headers, timeout=1)
+                await stream.read()
+            else:
+                await channel.unary_unary(path)(b"", metadata=headers, timeout=10)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.PERMISSION_DENIED
+    return False
+
+
+@pytest.mark.parametrize("roles", [[], *([role.value] for role in Role), ["reviewer", "auditor"]])
+async def test_each_role_may_do_what_is_written_here_and_nothing_else(
+    roles: list[str], tmp_path: Path
+) -> None:
+    key = make_key()
+    file = write_access(tmp_path / "access.json", entry(key, roles=roles))
+    async with running(Access(Settings(access_file=file))) as service:
+        for method in METHODS:
+            may = any(Role(role) in MAY[method.name] for role in roles)
+            assert await is_forbidden(service, method.name, key) is not may, method.name
+
+
+async def test_who_is_not_cleared_is_not_given_what_is_kept_from_them(tmp_path: Path) -> None:
+    ann, ben = make_key(), make_key()
+    file = write_access(
+        tmp_path / "access.json",
+        entry(CHAT, roles=[]),
+        entry(ann, name="ann", roles=["reviewer"]),
+        entry(ben, name="ben", roles=["reviewer"], cleared=True),
+    )
+    async with running(Access(Settings(access_file=file)), restricted=("S1",)) as service:
+        await flag(service)
+        assert await ask(service, ann, lambda c: c.claim()) is None
+        assert await ask(service, ben, lambda c: c.claim()) is not None

@@ -1,6 +1,10 @@
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
 import pytest
 from review_items import end_lease, item
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from guard_service.conversation import Conversation, Message, Role
 from guard_service.errors import ClaimLost, NotAppealable
@@ -36,6 +40,36 @@ async def state(store: ReviewStore) -> tuple[object, ...]:
     return await store.database.read(
         lambda c: (tuple(c.execute(select(*columns)).one()), tuple(c.execute(looks).scalars()))
     )
+
+
+class Died(Exception):
+    """The server went between two statements."""
+
+
+async def test_a_server_that_dies_at_any_statement_of_a_resolution_leaves_all_as_it_was(
+    store: ReviewStore, queue: ReviewQueue
+) -> None:
+    await store.add(item())
+    mine, engine = held(await taken(queue)), store.database.engine
+    before = await state(store)
+    for num_statements in count(1):
+        left = [num_statements]
+
+        def die(*_: Any, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Died
+
+        event.listen(engine, "before_cursor_execute", die)
+        with suppress(Died):
+            await queue.resolve(ANN, mine, UPHELD)
+        event.remove(engine, "before_cursor_execute", die)
+        if left[0] > 0:
+            break
+        assert await state(store) == before
+        assert await queue.holding(ANN) == (mine,)
+    assert num_statements > 5
+    assert await state(store) != before
 
 
 @pytest.mark.parametrize("looks", [1, 2])

@@ -1,0 +1,67 @@
+"""The queries of a claim go by their indexes, whoever asks and for what."""
+
+import pytest
+from review_items import item
+from sqlalchemy import Connection, event, insert, text
+
+from guard_service.review.claim import Reviewer, Route
+from guard_service.review.dialect import now_ms
+from guard_service.review.item import Lane
+from guard_service.review.row import row_from_item
+from guard_service.review.selection import choose, free_for
+from guard_service.review.store import ReviewStore
+from guard_service.review.table import review_items
+
+_NUM_ITEMS = 6000
+
+ASKED = {
+    "review_items_waiting": (Reviewer("ann", "acme"), Route()),
+    "review_items_routed": (Reviewer("ann", "acme"), Route(("S3",))),
+    "review_items_waiting_anywhere": (Reviewer("ann", None), Route()),
+    "review_items_routed_anywhere": (Reviewer("ann", None), Route(("S3",))),
+}
+
+
+def fill(connection: Connection) -> None:
+    """Mostly closed items, of tenants, categories and levels in turn."""
+    lanes = ("closed", "closed", "closed", "ranked", "random")
+    rows = [
+        row_from_item(item(n))
+        | {
+            "tenant": "acme" if n % 7 else "beta",
+            "lane": lanes[n % 5],
+            "category": f"S{n % 13 + 1}",
+            "level": n * 7919 % 16,
+            "opened_ms": n,
+        }
+        for n in range(_NUM_ITEMS)
+    ]
+    connection.execute(insert(review_items), rows)
+    connection.execute(text("ANALYZE"))
+
+
+def plans(connection: Connection, reviewer: Reviewer, route: Route) -> list[str]:
+    """Of every statement with which an item is chosen."""
+    told: list[str] = []
+    explain = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+
+    def note(_: object, cursor: object, statement: str, parameters: object, *__: object) -> None:
+        if "review_items" in statement and not statement.startswith("EXPLAIN"):
+            rows = connection.exec_driver_sql(explain + statement, parameters).all()  # type: ignore[arg-type]
+            told.append("\n".join(str(row[-1]) for row in rows))
+
+    event.listen(connection, "before_cursor_execute", note)
+    free = free_for(reviewer, route, Lane.RANKED, now_ms())
+    assert choose(connection, free, now_ms()) is not None
+    event.remove(connection, "before_cursor_execute", note)
+    return told
+
+
+@pytest.mark.parametrize("index", ASKED)
+async def test_a_claim_finds_its_item_by_an_index_made_for_it(
+    index: str, store: ReviewStore
+) -> None:
+    await store.database.run(fill)
+    told = await store.database.run(lambda c: plans(c, *ASKED[index]))
+    assert len(told) == 2
+    assert all(f"{index} " in plan or f"{index}\n" in plan for plan in told), told
