@@ -1,8 +1,10 @@
 """`guard review calibrate`: thresholds from what people decided."""
 
 import asyncio
+import getpass
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,7 @@ from guard_service.calibration.plot import plot
 from guard_service.calibration.proposal import diff, propose, write_new
 from guard_service.config import Settings, read_settings
 from guard_service.policy import Policy, read_policy
+from guard_service.review.audit import Act, note
 from guard_service.review.store import open_store
 
 out = Console(soft_wrap=True)
@@ -37,8 +40,7 @@ def calibrate_policy(
     """Precision and recall from resolved items, and a policy with the thresholds they speak for."""
     asked = read_policy(policy)
     settings = read_settings(database_url=database_url)
-    gathered = asyncio.run(_gather(settings, asked, tenant))
-    rows = calibrate(weigh(gathered), asked, precision)
+    gathered, rows = asyncio.run(_calibrate(settings, asked, precision, tenant))
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows]))
     else:
@@ -54,10 +56,25 @@ def calibrate_policy(
         read_policy(to)
 
 
-async def _gather(settings: Settings, policy: Policy, tenant: str | None) -> Gathered:
+async def _calibrate(
+    settings: Settings, policy: Policy, precision: float, tenant: str | None
+) -> tuple[Gathered, tuple[Row, ...]]:
+    """That it was done, and what came of it, is in the audit log."""
     url, keys_url = settings.database_url, settings.review_keys_url
     async with open_store(url, keys_url=keys_url) as store:
-        return await gather(store.database, policy, tenant)
+        gathered = await gather(store.database, policy, tenant)
+        rows = calibrate(weigh(gathered), policy, precision)
+        told = {
+            "policy": policy.id,
+            "version": policy.version,
+            "digest": policy.digest,
+            "precision": precision,
+            "num_resolved": len(gathered.resolved),
+            "proposed": {row.what: row.proposed for row in rows if row.proposed is not None},
+        }
+        noted = partial(note, act=Act.CALIBRATED, item_id="", tenant=tenant or "")
+        await store.database.run(lambda c: noted(c, actor=getpass.getuser(), **told))
+    return gathered, rows
 
 
 def _table(rows: tuple[Row, ...]) -> Table:

@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     webhook_secret: str = Field("", repr=False)  # whsec_..., which signs what is sent there
     console: Console = "off"  # HOST:PORT of the reviewers' pages
     console_origin: Annotated[str, Field(pattern=_ORIGIN)] = ""  # what browsers call them
+    console_oidc_issuer: str = ""  # people may log in there; accounts say what they may do
+    console_oidc_client_id: str = ""
+    console_oidc_client_secret: str = Field("", repr=False)  # empty: a public client
+    console_oidc_claim: str = "sub"  # what of the provider's answer is the account's name
     console_restricted: tuple[Code, ...] = ("S3", "S4")  # only for those who are cleared
 
     requests_per_minute: Limited = 0  # of each tenant, if access_file says no other; 0: no limit

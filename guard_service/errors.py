@@ -6,6 +6,7 @@ GuardError
 │   ├── ConversationTooLong
 │   └── PolicyUnknown
 ├── Unauthenticated         one text, whatever is wrong with the credential
+│   └── LoginRefused        to a browser, which is told why
 ├── Forbidden               known, but not allowed this
 ├── ReviewItemUnknown       or another tenant's: nobody can tell which
 ├── CursorUnknown           the feed does not go there; begin anew
@@ -75,6 +76,10 @@ class PolicyUnknown(InvalidRequest):
 
 class Unauthenticated(GuardError):
     """No credential that this server accepts came with the call."""
+
+
+class LoginRefused(Unauthenticated):
+    """Nobody was logged in."""
 
 
 class Forbidden(GuardError):

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -36,15 +37,15 @@ class Format(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    write: Callable[[Sequence[Task], Path], None]
+    writing: Callable[[Path], AbstractContextManager[Callable[[Task], None]]]
     read: Callable[[Path], Iterator[Said]]
 
 
 _FORMS = {
-    Format.JSONL: Form(plain.write_jsonl, plain.read_jsonl),
-    Format.PARQUET: Form(plain.write_parquet, plain.read_parquet),
-    Format.LABEL_STUDIO: Form(label_studio.write, label_studio.read),
-    Format.ARGILLA: Form(argilla.write, argilla.read),
+    Format.JSONL: Form(plain.writing_jsonl, plain.read_jsonl),
+    Format.PARQUET: Form(plain.writing_parquet, plain.read_parquet),
+    Format.LABEL_STUDIO: Form(label_studio.writing, label_studio.read),
+    Format.ARGILLA: Form(argilla.writing, argilla.read),
 }
 
 OfFormat = Annotated[Format, typer.Option("--format", help="Of the file.")]
@@ -68,10 +69,8 @@ def export_items(
         raise InvalidRequest((Violation("file", "is there already"),))
     settings = read_settings(database_url=database_url)
     wanted = Wanted(tenant, with_closed)
-    tasks = asyncio.run(_export(settings, wanted, text_for))
-    file.touch(mode=0o600, exist_ok=False)  # nobody else's: there may be texts in it
-    _FORMS[form].write(tasks, file)
-    say.print(f"{len(tasks)} items, {sum(bool(task.messages) for task in tasks)} with text")
+    num_items, num_texts = asyncio.run(_export(settings, wanted, text_for, _FORMS[form], file))
+    say.print(f"{num_items} items, {num_texts} with text")
 
 
 def import_answers(
@@ -97,12 +96,32 @@ def import_answers(
         raise typer.Exit(1)
 
 
-async def _export(settings: Settings, wanted: Wanted, text_for: str | None) -> list[Task]:
+async def _export(
+    settings: Settings, wanted: Wanted, text_for: str | None, form: Form, file: Path
+) -> tuple[int, int]:
+    """How many items were written, and how many of them with a text; all of them or no file."""
+    num_items = num_texts = 0
     sealer, keys_url = open_sealer(settings), settings.review_keys_url
     async with open_store(settings.database_url, sealer, keys_url) as store:
         reader = await _admit(store, text_for) if text_for else None
-        found = await store.database.read(lambda c: list(export(c, wanted)))
-        return [await _task(store, each, reader, settings) for each in found]
+        with _new(file), form.writing(file) as write:
+            async for each in export(store.database, wanted):
+                task = await _task(store, each, reader, settings)
+                write(task)
+                num_items += 1
+                num_texts += bool(task.messages)
+    return num_items, num_texts
+
+
+@contextmanager
+def _new(file: Path) -> Iterator[None]:
+    """Nobody else's to read, as there may be texts in it; gone again if it does not end well."""
+    file.touch(mode=0o600, exist_ok=False)
+    try:
+        yield
+    except BaseException:
+        file.unlink()
+        raise
 
 
 async def _task(

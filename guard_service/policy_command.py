@@ -72,8 +72,12 @@ def _note(act: Act, exchange: Callable[[], Change], database_url: str | None) ->
 
 
 def _told(change: Change) -> dict[str, object]:
-    told = {"policy": change.policy, "before": change.before, "after": change.after}
-    return told | {"digest": change.digest}
+    return {
+        "policy": change.policy,
+        "before": change.before,
+        "after": change.after,
+        "digest": change.digest,
+    }
 
 
 def _shown(change: Change) -> str:

@@ -18,6 +18,7 @@ from guard_service.review.item import Place, ReviewItem
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 from guard_service.web.console import Rooms, console
+from guard_service.web.oidc import Client
 from guard_service.web.password import hash_password
 
 ORIGIN = "http://127.0.0.1:8050"
@@ -91,13 +92,15 @@ class Browser:
 
 @asynccontextmanager
 async def opened(
-    url: str = "sqlite://", restricted: tuple[str, ...] = ("S3", "S4")
+    url: str = "sqlite://",
+    restricted: tuple[str, ...] = ("S3", "S4"),
+    login: Client | None = None,
 ) -> AsyncIterator[Opened]:
     store = ReviewStore(url, Sealer([b"k" * 32]))
     await store.start()
     queue = ReviewQueue(store, draw=lambda: 0.9)
     policies = {"default": policy(id="default", version="1", categories={"S1": {}, "S10": {}})}
-    rooms = Rooms(store, queue, policies, 300.0, restricted)
+    rooms = Rooms(store, queue, policies, 300.0, restricted, login)
     try:
         yield Opened(store, queue, Accounts(store.database), console(rooms, [ORIGIN]))
     finally:

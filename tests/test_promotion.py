@@ -126,6 +126,7 @@ def test_the_commands_exchange_and_tell_and_the_audit_log_has_it(
     with pytest.raises(InvalidRequest):
         guard(folder, "rollback", "chat", *at)
     assert guard(folder, "history").count(f" {getpass.getuser()}: chat") == 2
+    CliRunner().invoke(commands, ["audit", "head", *at])  # which links them
     log = CliRunner().invoke(commands, ["audit", "list", *at]).stdout
     entries = [json.loads(line) for line in log.splitlines()]
     assert [(each["act"], each["actor"]) for each in entries] == [

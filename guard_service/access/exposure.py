@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from guard_service.config import Settings, split_address
 
@@ -59,6 +60,12 @@ def _console_problems(settings: Settings) -> Iterator[str]:
         yield "console_origin: say what browsers call the console, as https://review.example.org"
     if settings.console_origin.startswith("http:") and not is_local:
         yield "console_origin: beyond loopback only https"
+    if settings.console_oidc_issuer:
+        issuer = urlsplit(settings.console_oidc_issuer)
+        if issuer.scheme != "https" and not is_loopback(issuer.hostname or ""):
+            yield "console_oidc_issuer: an https URL"
+        if not settings.console_oidc_client_id:
+            yield "console_oidc_issuer: needs console_oidc_client_id"
 
 
 def is_loopback(host: str) -> bool:

@@ -72,7 +72,11 @@ class FetchedKeys:
 def open_keys(source: str) -> FileKeys | FetchedKeys:
     if not source.startswith("https://"):
         return FileKeys(Path(source))
-    client = jwt.PyJWKClient(source, cache_jwk_set=False, timeout=_TIMEOUT_S)
+    return fetched_keys(source)
+
+
+def fetched_keys(url: str) -> FetchedKeys:
+    client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIMEOUT_S)
     return FetchedKeys(client.fetch_data)
 
 

@@ -4,21 +4,22 @@ The dataset has a chat field `conversation`, a label question `outcome`, a multi
 `categories` and a text question `note`. https://docs.argilla.io/latest/reference/argilla/records/records
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from guard_service.exchange.document import read_array
+from guard_service.exchange.document import read_array, writing_array
 from guard_service.exchange.task import Said, Task, broken, printable, read_said
 
 _QUESTIONS = ("outcome", "categories", "note")
 
 
-def write(tasks: Sequence[Task], path: Path) -> None:
-    with path.open("w", encoding="ascii") as file:
-        json.dump([_record(task) for task in tasks], file)
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[Task], None]]:
+    with writing_array(path) as add:
+        yield lambda task: add(_record(task))
 
 
 def read(path: Path) -> Iterator[Said]:

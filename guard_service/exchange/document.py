@@ -1,11 +1,27 @@
 """A JSON file that is one array of objects."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from guard_service.exchange.task import broken
+
+
+@contextmanager
+def writing_array(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Takes the objects one by one; none stays in memory."""
+    with path.open("w", encoding="ascii") as file:
+        before = "["
+
+        def add(value: Any) -> None:
+            nonlocal before
+            file.write(before + json.dumps(value))
+            before = ",\n"
+
+        yield add
+        file.write("[]\n" if before == "[" else "]\n")
 
 
 def read_array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

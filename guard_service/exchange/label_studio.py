@@ -2,24 +2,31 @@
 fits; annotated tasks in. https://labelstud.io/guide/task_format
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-from guard_service.exchange.document import read_array
+from guard_service.exchange.document import read_array, writing_array
 from guard_service.exchange.task import Said, Task, broken, printable, read_said
 from guard_service.review.item import Outcome
 
 _TO = "dialogue"  # what every control of the interface is about
 
 
-def write(tasks: Sequence[Task], path: Path) -> None:
-    """The tasks, and the interface as XML with the same name."""
-    with path.open("w", encoding="ascii") as file:
-        json.dump([_task(task) for task in tasks], file)
-    interface = Xml.ElementTree(_interface(_codes(tasks)))
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[Task], None]]:
+    """The tasks, and at the end the interface as XML with the same name."""
+    codes: set[str] = set()
+    with writing_array(path) as add:
+
+        def write(task: Task) -> None:
+            codes.update(task.item.scores, task.item.codes)
+            add(_task(task))
+
+        yield write
+    interface = Xml.ElementTree(_interface(sorted(codes, key=lambda code: int(code[1:]))))
     interface.write(path.with_suffix(".xml"), encoding="utf-8")
 
 
@@ -85,11 +92,6 @@ def _interface(codes: Sequence[str]) -> Xml.Element:
         Xml.SubElement(categories, "Choice", value=code)
     Xml.SubElement(view, "TextArea", name="note", toName=_TO)
     return view
-
-
-def _codes(tasks: Sequence[Task]) -> list[str]:
-    codes = {code for task in tasks for code in (*task.item.scores, *task.item.codes)}
-    return sorted(codes, key=lambda code: int(code[1:]))
 
 
 def _said(place: str, item_id: Any, annotation: dict[str, Any]) -> Said:

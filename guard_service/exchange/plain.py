@@ -1,7 +1,8 @@
 """Our own form, as JSON lines or Parquet: a row for each item, whose `answer` people fill in."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 from guard_service.exchange.task import Said, Task, broken, read_said, whole
 
+_GROUP = 1000  # rows
 _STRING, _STRINGS = pa.string(), pa.list_(pa.string())
 _MESSAGE = pa.struct(
     {
@@ -44,17 +46,34 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_jsonl(tasks: Sequence[Task], path: Path) -> None:
+@contextmanager
+def writing_jsonl(path: Path) -> Iterator[Callable[[Task], None]]:
     with path.open("w", encoding="ascii") as file:
-        file.writelines(json.dumps(_row(task)) + "\n" for task in tasks)
+
+        def write(task: Task) -> None:
+            file.write(json.dumps(_row(task)) + "\n")
+
+        yield write
 
 
-def write_parquet(tasks: Sequence[Task], path: Path) -> None:
-    rows = [_row(task) for task in tasks]
-    for row in rows:
-        row["scores"] = list(row["scores"].items())
-    with path.open("wb") as file:
-        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), file, compression="zstd")
+@contextmanager
+def writing_parquet(path: Path) -> Iterator[Callable[[Task], None]]:
+    """A row group at a time is in memory."""
+    rows: list[dict[str, Any]] = []
+    with path.open("wb") as file, pq.ParquetWriter(file, _SCHEMA, compression="zstd") as writer:
+
+        def write(task: Task) -> None:
+            row = _row(task)
+            rows.append(row | {"scores": list(row["scores"].items())})
+            if len(rows) == _GROUP:
+                flush()
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
+            rows.clear()
+
+        yield write
+        flush()
 
 
 def read_jsonl(path: Path) -> Iterator[Said]:

@@ -9,19 +9,23 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from guard_service.errors import SettingsInvalid, StoreUnavailable
+from guard_service.review.turn import Turn
 
 T = TypeVar("T")
 
+_BUSY_S = 5.0  # how long a writer of a SQLite file waits for others
+_PATIENT = f"busy_timeout={int(_BUSY_S * 1000)}"
 _NUM_THREADS = 4  # each with a connection, of a database that has a server
 _MIGRATION_LOCK = 4_735_261  # any number that nobody else locks by
 _POSTGRESQL_OPTIONS = "-c synchronous_commit=on -c statement_timeout=5s -c lock_timeout=5s"
@@ -123,17 +127,35 @@ def _create(url: URL) -> Engine:
     # One connection for one thread: a file database then never meets a second writer of ours.
     engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _harden)
-    event.listen(engine, "begin", _begin)
+    is_file = url.database and url.database != ":memory:" and not url.query
+    turn = Turn(Path(url.database), _BUSY_S) if is_file and url.database else None
+    event.listen(engine, "begin", partial(_begin, turn))
     return engine
 
 
 def _harden(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions late, or never
-    pragmas = "journal_mode=TRUNCATE", "synchronous=FULL", "busy_timeout=5000", "secure_delete=ON"
+    pragmas = "journal_mode=TRUNCATE", "synchronous=FULL", _PATIENT, "secure_delete=ON"
     for pragma in (*pragmas, "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin(connection: Connection) -> None:
-    is_reading = connection.get_execution_options().get("is_reading")
-    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+def _begin(turn: Turn | None, connection: Connection) -> None:
+    if connection.get_execution_options().get("is_reading"):
+        connection.exec_driver_sql("BEGIN")
+    elif turn is None or not turn.take(lambda: _is_begun(connection)):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _is_begun(connection: Connection) -> bool:
+    """False where somebody else is writing; what waits its turn asks again soon."""
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorname", "") != "SQLITE_BUSY":
+            raise
+        return False
+    finally:
+        connection.exec_driver_sql(f"PRAGMA {_PATIENT}")
+    return True

@@ -1,12 +1,14 @@
 """Items for people who work elsewhere, and what they answered there."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from sqlalchemy import Connection, RowMapping, and_, select, update
 
 from guard_service.review.claim import Answer, Reviewer
+from guard_service.review.database import Database
 from guard_service.review.dialect import now_ms
 from guard_service.review.item import Lane, Outcome, ReviewItem
 from guard_service.review.look import Look, keep_look
@@ -15,6 +17,7 @@ from guard_service.review.table import of_tenant, review_items, review_resolutio
 
 items, looks = review_items.c, review_resolutions.c
 
+_PAGE = 500
 _WAITING = (Lane.RANKED.value, Lane.RANDOM.value)
 
 
@@ -41,21 +44,37 @@ class Exported:
     item: ReviewItem
     outcome: Outcome | None
     seen: tuple[str, ...]
+    sequence: int = 0
 
 
-def export(connection: Connection, wanted: Wanted) -> Iterator[Exported]:
-    """Oldest first. Golden items are never among them: their answers are known."""
+async def export(database: Database, wanted: Wanted) -> AsyncIterator[Exported]:
+    """Oldest first, a page in memory at a time. Golden items are never among them: their answers
+    are known.
+    """
+    after = 0
+    while page := await database.read(partial(_page, wanted=wanted, after=after)):
+        for each in page:
+            yield each
+        after = page[-1].sequence
+
+
+def _page(connection: Connection, wanted: Wanted, after: int) -> list[Exported]:
     lanes = (*_WAITING, Lane.CLOSED.value) if wanted.with_closed else _WAITING
     is_last = and_(looks.item_id == items.id, looks.look == items.looks_wanted)
     statement = (
         select(review_items, looks.codes.label("seen"))
         .outerjoin(review_resolutions, is_last)
-        .where(items.lane.in_(lanes), *of_tenant(wanted.tenant))
+        .where(items.sequence > after, items.lane.in_(lanes), *of_tenant(wanted.tenant))
         .order_by(items.sequence)
+        .limit(_PAGE)
     )
-    for row in connection.execute(statement).mappings():
-        outcome = Outcome(row["outcome"]) if row["outcome"] else None
-        yield Exported(item_from_row(row), outcome, codes_from_text(row["seen"] or ""))
+    return [_exported(row) for row in connection.execute(statement).mappings()]
+
+
+def _exported(row: RowMapping) -> Exported:
+    outcome = Outcome(row["outcome"]) if row["outcome"] else None
+    seen = codes_from_text(row["seen"] or "")
+    return Exported(item_from_row(row), outcome, seen, row["sequence"])
 
 
 def take(connection: Connection, reviewer: Reviewer, item_id: str, answer: Answer) -> Taken:

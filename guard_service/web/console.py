@@ -16,6 +16,7 @@ from guard_service.review.store import ReviewStore
 from guard_service.web.board import Board
 from guard_service.web.desk import Desk
 from guard_service.web.door import Door
+from guard_service.web.oidc import Client, Provider
 from guard_service.web.page import FOLDER
 from guard_service.web.session import Sessions
 from guard_service.web.shield import Shield
@@ -33,6 +34,7 @@ class Rooms:
     policies: Mapping[str, Policy]
     lease_s: float
     restricted: tuple[str, ...] = ()
+    login: Client | None = None  # at an OpenID provider, beside passwords
 
 
 def console(rooms: Rooms, origins: Collection[str]) -> Starlette:
@@ -42,9 +44,10 @@ def console(rooms: Rooms, origins: Collection[str]) -> Starlette:
     desk = Desk(sessions, rooms.store, rooms.queue, rooms.policies, rooms.lease_s)
     board = Board(sessions, rooms.store, rooms.queue, rooms.policies)
     static = StaticFiles(directory=FOLDER / "static")
-    return Starlette(
+    provider = Provider(rooms.login) if rooms.login else None
+    app = Starlette(
         routes=[
-            *_door(Door(sessions)),
+            *_door(Door(sessions, provider)),
             *_desk(desk),
             *_board(board),
             Mount("/static", static, name="static"),
@@ -57,10 +60,17 @@ def console(rooms: Rooms, origins: Collection[str]) -> Starlette:
             500: error_page,
         },
     )
+    app.state.scheme = "https" if is_secure else "http"
+    return app
 
 
 def _door(door: Door) -> list[Route]:
+    elsewhere = [
+        Route("/login/oidc", door.leave, methods=["GET"]),
+        Route("/login/oidc/return", door.come_back, methods=["GET"]),
+    ]
     return [
+        *(elsewhere if door.provider else []),
         Route("/login", door.show, methods=["GET"]),
         Route("/login", door.log_in, methods=["POST"]),
         Route("/logout", door.log_out, methods=["POST"]),

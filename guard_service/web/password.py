@@ -26,10 +26,10 @@ def hash_password(password: str) -> str:
 
 
 async def is_right(password: str, kept: str | None) -> bool:
-    """The same work whether there is such an account or not."""
+    """The same work whether there is such an account, with a password, or not."""
     verify = partial(_verify, kept or _NOBODYS, password[:MAX_LENGTH])
     verified = await asyncio.get_running_loop().run_in_executor(_threads, verify)
-    return verified and kept is not None
+    return verified and bool(kept)
 
 
 def _verify(kept: str, password: str) -> bool:

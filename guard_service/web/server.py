@@ -16,6 +16,7 @@ from guard_service.review.claim import Shares
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 from guard_service.web.console import Rooms, console
+from guard_service.web.oidc import Client
 
 _GRACE_S = 5  # for pages under way
 
@@ -59,7 +60,14 @@ class ConsoleServer:
         settings = self._settings
         shares = Shares(settings.review_random_share, settings.review_golden_share)
         queue = ReviewQueue(store, shares)
-        return Rooms(store, queue, policies, settings.review_lease_s, settings.console_restricted)
+        return Rooms(
+            store,
+            queue,
+            policies,
+            settings.review_lease_s,
+            settings.console_restricted,
+            _login(settings),
+        )
 
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         return uvicorn.Config(
@@ -74,6 +82,17 @@ class ConsoleServer:
             ws="none",
             timeout_graceful_shutdown=_GRACE_S,
         )
+
+
+def _login(settings: Settings) -> Client | None:
+    if not settings.console_oidc_issuer:
+        return None
+    return Client(
+        settings.console_oidc_issuer,
+        settings.console_oidc_client_id,
+        settings.console_oidc_client_secret,
+        settings.console_oidc_claim,
+    )
 
 
 class _Server(uvicorn.Server):

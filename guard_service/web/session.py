@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -13,6 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from guard_service.errors import Forbidden, InvalidRequest, Violation
 from guard_service.review.account import SESSION_S, Account, Accounts, Role
 from guard_service.review.claim import Reviewer, Route
+
+SameSite = Literal["lax", "strict"]
 
 _MAX_FORM_BYTES = 64 * 1024
 
@@ -43,13 +45,8 @@ class Sessions:
     restricted: tuple[str, ...]
     is_secure: bool
 
-    @property
-    def cookie(self) -> str:
-        """With the prefix a browser takes it from this very host alone, over TLS."""
-        return "__Host-guard" if self.is_secure else "guard"
-
     async def person(self, request: Request) -> Person | None:
-        secret = request.cookies.get(self.cookie, "")
+        secret = self.kept(request)
         account = await self.accounts.seen(secret) if secret else None
         if account is None:
             return None
@@ -57,19 +54,37 @@ class Sessions:
         return Person(account, _csrf(secret), withheld)
 
     async def begin(self, response: Response, name: str) -> None:
-        secret = await self.accounts.log_in(name)
-        response.set_cookie(
-            self.cookie,
-            secret,
-            max_age=SESSION_S,
-            secure=self.is_secure,
-            httponly=True,
-            samesite="strict",
-        )
+        self.keep(response, "", await self.accounts.log_in(name), SESSION_S, "strict")
 
     async def end(self, request: Request, response: Response) -> None:
-        await self.accounts.log_out(request.cookies.get(self.cookie, ""))
-        response.delete_cookie(self.cookie, secure=self.is_secure, httponly=True, samesite="strict")
+        await self.accounts.log_out(self.kept(request))
+        self.drop(response, "", "strict")
+
+    def kept(self, request: Request, what: str = "") -> str:
+        """What the browser keeps for us; empty: nothing."""
+        return request.cookies.get(self._cookie(what), "")
+
+    def keep(
+        self, response: Response, what: str, value: str, age_s: int, same_site: SameSite
+    ) -> None:
+        response.set_cookie(
+            self._cookie(what),
+            value,
+            max_age=age_s,
+            secure=self.is_secure,
+            httponly=True,
+            samesite=same_site,
+        )
+
+    def drop(self, response: Response, what: str, same_site: SameSite) -> None:
+        response.delete_cookie(
+            self._cookie(what), secure=self.is_secure, httponly=True, samesite=same_site
+        )
+
+    def _cookie(self, what: str) -> str:
+        """With the prefix a browser takes it from this very host alone, over TLS."""
+        name = "-".join(filter(None, ["guard", what]))
+        return f"__Host-{name}" if self.is_secure else name
 
 
 Form = dict[str, list[str]]

@@ -1,6 +1,7 @@
 """The thresholds that answers speak for."""
 
 import asyncio
+import getpass
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,11 @@ def test_the_command_proposes_a_new_file_and_draws_the_curves(url: str, tmp_path
     assert "+threshold = 0.56" in result.stderr
     assert "90 of 90 items are resolved" in result.stderr
     assert (tmp_path / "p.toml").read_text() == POLICY
+    CliRunner().invoke(commands, ["audit", "head", "--database-url", url])  # which links them
+    log = CliRunner().invoke(commands, ["audit", "list", "--database-url", url]).stdout
+    (last,) = (entry for entry in map(json.loads, log.splitlines()) if not entry["item_id"])
+    assert (last["act"], last["actor"]) == ("calibrated", getpass.getuser())
+    assert json.loads(last["details"])["proposed"] == {"unsafe": 0.56}
     assert "<polyline" in (plots / "unsafe.svg").read_text()
     again = run(url, tmp_path, "--to", str(new))
     assert isinstance(again.exception, InvalidRequest)

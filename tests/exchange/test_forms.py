@@ -1,7 +1,7 @@
 """Each format: what goes out can be answered and comes back as it was said."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -88,26 +88,43 @@ def answer_argilla(path: Path) -> None:
 
 
 FORMS = {
-    "jsonl": (plain.write_jsonl, answer_jsonl, plain.read_jsonl),
-    "parquet": (plain.write_parquet, answer_parquet, plain.read_parquet),
-    "label-studio": (label_studio.write, answer_label_studio, label_studio.read),
-    "argilla": (argilla.write, answer_argilla, argilla.read),
+    "jsonl": (plain.writing_jsonl, answer_jsonl, plain.read_jsonl),
+    "parquet": (plain.writing_parquet, answer_parquet, plain.read_parquet),
+    "label-studio": (label_studio.writing, answer_label_studio, label_studio.read),
+    "argilla": (argilla.writing, answer_argilla, argilla.read),
 }
+
+
+def write(name: str, tasks: Iterable[Task], path: Path) -> None:
+    with FORMS[name][0](path) as add:
+        for each in tasks:
+            add(each)
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_an_answered_file_says_what_people_said(name: str, tmp_path: Path) -> None:
-    write, answer, read = FORMS[name]
+    _, answer, read = FORMS[name]
     path = tmp_path / "file"
-    write([task(1), task(2, conversation=None)], path)
+    write(name, [task(1), task(2, conversation=None)], path)
     assert list(read(path)) == []
     answer(path)
     assert list(read(path)) == [Said(item(n).id, SAID, "ann") for n in (1, 2)]
 
 
 @pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("num_tasks", [0, 2500])
+def test_any_number_of_items_can_be_written(name: str, num_tasks: int, tmp_path: Path) -> None:
+    _, answer, read = FORMS[name]
+    write(name, (task(n) for n in range(num_tasks)), tmp_path / "file")
+    answer(tmp_path / "file")
+    assert [said.item_id for said in read(tmp_path / "file")] == [
+        item(n).id for n in range(num_tasks)
+    ]
+
+
+@pytest.mark.parametrize("name", FORMS)
 def test_a_text_that_is_not_for_the_caller_is_not_in_the_file(name: str, tmp_path: Path) -> None:
-    FORMS[name][0]([task(conversation=None)], tmp_path / "file")
+    write(name, [task(conversation=None)], tmp_path / "file")
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"how?" not in content
     assert item(1).id.encode() in content
@@ -118,8 +135,8 @@ def test_a_text_that_is_not_for_the_caller_is_not_in_the_file(name: str, tmp_pat
 def test_any_text_can_be_written(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any")
     made = task(conversation=Conversation((Message(Role.USER, text),)))
-    for name, (write, answer, read) in FORMS.items():
-        write([made], folder / name)
+    for name, (_, answer, read) in FORMS.items():
+        write(name, [made], folder / name)
         answer(folder / name)
         assert [said.answer for said in read(folder / name)] == [SAID]
     (line,) = (folder / "jsonl").read_text().splitlines()
@@ -129,7 +146,7 @@ def test_any_text_can_be_written(text: str, tmp_path_factory: pytest.TempPathFac
 
 
 def test_label_studio_gets_an_interface_that_its_predictions_fit(tmp_path: Path) -> None:
-    label_studio.write([task()], tmp_path / "tasks.json")
+    write("label-studio", [task()], tmp_path / "tasks.json")
     ((made,), root) = (
         json.loads((tmp_path / "tasks.json").read_text()),
         Xml.parse(tmp_path / "tasks.xml").getroot(),
@@ -149,7 +166,7 @@ def test_label_studio_gets_an_interface_that_its_predictions_fit(tmp_path: Path)
 
 
 def test_argilla_gets_records_as_its_own_reader_takes_them(tmp_path: Path) -> None:
-    argilla.write([task()], tmp_path / "records.json")
+    write("argilla", [task()], tmp_path / "records.json")
     (record,) = json.loads((tmp_path / "records.json").read_text())
     assert set(record) == {"id", "fields", "metadata", "suggestions", "responses", "vectors"}
     assert set(record["suggestions"]["categories"]) == {"value", "score", "agent"}

@@ -7,6 +7,7 @@ import pytest
 from review_items import item
 from sqlalchemy import func, select
 
+from guard_service.review import exchange
 from guard_service.review.cipher import Sealer
 from guard_service.review.claim import Answer, Held, Reviewer
 from guard_service.review.exchange import Taken, Wanted, export, take
@@ -32,7 +33,7 @@ async def taken(store: ReviewStore, reviewer: Reviewer, item_id: str, answer: An
 
 
 async def exported(store: ReviewStore, wanted: Wanted) -> list[str]:
-    return await store.database.read(lambda c: [each.item.id for each in export(c, wanted)])
+    return [each.item.id async for each in export(store.database, wanted)]
 
 
 async def num_rows(store: ReviewStore) -> tuple[int, int]:
@@ -87,3 +88,11 @@ async def test_what_waits_is_exported_and_golden_items_never_are(store: ReviewSt
     assert await exported(store, Wanted()) == ids[2:]
     assert await exported(store, Wanted(with_closed=True)) == ids[1:]
     assert await exported(store, Wanted("a")) == [ids[2]]
+
+
+async def test_more_items_than_a_page_are_exported_each_once(
+    store: ReviewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "_PAGE", 3)
+    ids = [await store.add(item(n)) for n in range(7)]
+    assert await exported(store, Wanted()) == ids
