@@ -30,12 +30,12 @@ INSERT INTO review_items (id, request_id, conversation_digest, created_at, reaso
     category, language, opened_ms, inclusion, num_looks, outcome)
 SELECT md5(n::text), 'request-' || n, md5((n / 2)::text) || md5('x' || n / 2), now() - age,
     CASE WHEN n % 10 = 0 THEN 'sampled' ELSE 'blocked' END, 'block', 'assistant', random(),
-    'S' || (1 + n % 13), 'default', '1', 'guard-tiny', '{}', 'tenant' || n % :tenants,
+    'S' || (1 + n % 13), 'default', '1', 'guard-tiny', '{}', 'tenant' || (n / 2) % :tenants,
     CASE WHEN n % 2 = 0 THEN 'closed' WHEN n % 10 = 5 THEN 'random' ELSE 'ranked' END,
     (n * 7919) % 16, 'S' || (1 + n % 13), CASE WHEN n % 5 = 0 THEN 'de' ELSE 'en' END,
     (extract(epoch FROM now() - age) * 1000)::bigint, 1, CASE WHEN n % 2 = 0 THEN 1 ELSE 0 END,
     CASE WHEN n % 2 = 1 THEN '' WHEN n % 6 = 0 THEN 'overturned' ELSE 'upheld' END
-FROM generate_series(1, :items) AS n,
+FROM generate_series(1::bigint, :items) AS n,
     LATERAL (SELECT interval '1 second' * ((n * 104729) % (40 * 86400)) AS age) AS aged
 """
 _LOOKS = """
