@@ -9,18 +9,22 @@ any two; pages as the console answers them, without the network.
 
 import argparse
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from consoles import Browser, Opened, opened
 from services import postgresql_url
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from guard_service.review.account import Role
 from guard_service.review.claim import Answer, Held, Reviewer, Route
-from guard_service.review.item import Outcome
+from guard_service.review.dialect import now_ms
+from guard_service.review.item import Lane, Outcome
+from guard_service.review.selection import choose, free_for
 
 NUM_TENANTS = 10
 
@@ -76,6 +80,26 @@ async def time_claims(console: Opened, num: int) -> None:
             await console.queue.resolve(reviewer, held, Answer(Outcome.UPHELD))
         p50, p95 = np.percentile(took, [50, 95])
         print(f"claim, {name}: p50 {p50:.1f}, p95 {p95:.1f}, max {max(took):.1f} ms", flush=True)
+        told = await console.store.database.run(partial(explained, reviewer=reviewer, route=route))
+        print(f"    {told}", flush=True)
+
+
+def explained(connection: Connection, reviewer: Reviewer, route: Route) -> str:
+    """By which indexes an item is chosen, and how long the database itself takes for that."""
+    plans: list[str] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        if "review_items" in statement and not statement.startswith("EXPLAIN"):
+            rows = connection.exec_driver_sql(f"EXPLAIN ANALYZE {statement}", parameters).all()
+            plans.append("\n".join(row[0] for row in rows))
+
+    event.listen(connection, "before_cursor_execute", note)
+    choose(connection, free_for(reviewer, route, Lane.RANKED, now_ms()), now_ms())
+    event.remove(connection, "before_cursor_execute", note)
+    took = sum(float(each) for plan in plans for each in re.findall(r"Time: ([\d.]+) ms", plan))
+    indexes = sorted({each for plan in plans for each in re.findall(r"using (\w+)", plan)})
+    scans = [plan for plan in plans if "Seq Scan on review_items" in plan]
+    return f"{took:.1f} ms of planning and execution, {len(scans)} full scans, by {indexes}"
 
 
 async def time_pages(console: Opened, tenant: str | None, num: int) -> None:
