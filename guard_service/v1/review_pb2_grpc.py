@@ -29,7 +29,8 @@ class ReviewServiceStub(object):
     """ReviewService shows what waits for people, gives it to them one by one, and takes what they
     decide. Callers see the items of their tenant; another tenant's are NOT_FOUND like none at all.
 
-    A reviewer is the name that the caller's credential proves. Only a server that asks for no
+    A credential may carry roles (reviewer, lead, admin, auditor); then it is PERMISSION_DENIED what
+    these may not do in the console either. A reviewer is the name that the caller's credential proves. Only a server that asks for no
     credentials believes the request's `reviewer`. A call sent again with the same request_id within
     a day changes nothing more and has the same answer; without a request_id each is a new one.
     """
@@ -91,7 +92,8 @@ class ReviewServiceServicer(object):
     """ReviewService shows what waits for people, gives it to them one by one, and takes what they
     decide. Callers see the items of their tenant; another tenant's are NOT_FOUND like none at all.
 
-    A reviewer is the name that the caller's credential proves. Only a server that asks for no
+    A credential may carry roles (reviewer, lead, admin, auditor); then it is PERMISSION_DENIED what
+    these may not do in the console either. A reviewer is the name that the caller's credential proves. Only a server that asks for no
     credentials believes the request's `reviewer`. A call sent again with the same request_id within
     a day changes nothing more and has the same answer; without a request_id each is a new one.
     """
@@ -223,7 +225,8 @@ class ReviewService(object):
     """ReviewService shows what waits for people, gives it to them one by one, and takes what they
     decide. Callers see the items of their tenant; another tenant's are NOT_FOUND like none at all.
 
-    A reviewer is the name that the caller's credential proves. Only a server that asks for no
+    A credential may carry roles (reviewer, lead, admin, auditor); then it is PERMISSION_DENIED what
+    these may not do in the console either. A reviewer is the name that the caller's credential proves. Only a server that asks for no
     credentials believes the request's `reviewer`. A call sent again with the same request_id within
     a day changes nothing more and has the same answer; without a request_id each is a new one.
     """
