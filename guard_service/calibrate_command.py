@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import json
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from guard_service.calibration.plot import plot
 from guard_service.calibration.proposal import diff, propose, write_new
 from guard_service.config import Settings, read_settings
 from guard_service.policy import Policy, read_policy
-from guard_service.review.audit import Act, note
+from guard_service.review.audit import Act, note_act
 from guard_service.review.store import open_store
 
 out = Console(soft_wrap=True)
@@ -69,11 +68,12 @@ async def _calibrate(
             "version": policy.version,
             "digest": policy.digest,
             "precision": precision,
+            "of_tenant": tenant,
             "num_resolved": len(gathered.resolved),
             "proposed": {row.what: row.proposed for row in rows if row.proposed is not None},
         }
-        noted = partial(note, act=Act.CALIBRATED, item_id="", tenant=tenant or "")
-        await store.database.run(lambda c: noted(c, actor=getpass.getuser(), **told))
+        by = getpass.getuser()
+        await note_act(store.database, Act.CALIBRATED, by, lambda: told, lambda done: done)
     return gathered, rows
 
 
