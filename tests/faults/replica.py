@@ -15,16 +15,17 @@ import pytest
 from guard_service.client import GuardClient, GuardError
 
 SERVER = Path(__file__).parent / "server.py"
-EXIT_S = 30
+START_S, EXIT_S = 300, 30  # on a busy machine
 SOON = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 200}
 
 
 class Replica:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self._database = f"sqlite:///{folder / self.address.rpartition(':')[2]}.db"
+        own = f"sqlite:///{folder / self.address.rpartition(':')[2]}.db"
+        self._database = database_url or own
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -36,7 +37,7 @@ class Replica:
         command += ["--database-url", self._database]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         with GuardClient(self.address, options=SOON) as client:
-            client.wait_until_ready(60)
+            client.wait_until_ready(START_S)
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal and wait; the exit status."""

@@ -43,7 +43,7 @@ def screen(log: Path, out: Path, address: str) -> dict[str, str]:
     """What is published of the log as the server judges it."""
 
     async def run() -> None:
-        async with judging_there(address, "", patience_s=120.0) as bench:
+        async with judging_there(address, "", patience_s=600.0) as bench:
             sources = find_sources([str(log)])
             terms = replace(TERMS, codes=bench.judged.codes)
             with Output(out, terms) as output:
@@ -73,7 +73,7 @@ def kill_now_and_then(server: Replica, record: Path, ended: Event, killed: list[
 @contextmanager
 def serving(folder: Path, **environment: str) -> Iterator[Replica]:
     with mock.patch.dict(os.environ, environment):
-        server = Replica(folder)
+        server = Replica(folder, "sqlite://")  # its review items are nobody's concern here
         server.start()
         try:
             yield server
