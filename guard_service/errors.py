@@ -4,7 +4,8 @@ GuardError
 ├── InvalidRequest          the caller can mend it; names the field
 │   ├── MalformedRequest
 │   ├── ConversationTooLong
-│   └── PolicyUnknown
+│   ├── PolicyUnknown
+│   └── PromptQuarantined   not by trying again: it kills engines
 ├── Unauthenticated         one text, whatever is wrong with the credential
 │   └── LoginRefused        to a browser, which is told why
 ├── Forbidden               known, but not allowed this
@@ -72,6 +73,13 @@ class ConversationTooLong(InvalidRequest):
 
 class PolicyUnknown(InvalidRequest):
     """The request names a policy that this server does not have."""
+
+
+class PromptQuarantined(InvalidRequest):
+    """Engines died while they read this prompt, alone at last, so none is given it any more."""
+
+    def __post_init__(self) -> None:
+        GuardError.__init__(self, "the engine died over it")
 
 
 class Unauthenticated(GuardError):

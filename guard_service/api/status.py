@@ -21,6 +21,7 @@ _TABLE: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (errors.MalformedRequest, grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
     (errors.ConversationTooLong, grpc.StatusCode.INVALID_ARGUMENT, "CONVERSATION_TOO_LONG"),
     (errors.PolicyUnknown, grpc.StatusCode.INVALID_ARGUMENT, "POLICY_UNKNOWN"),
+    (errors.PromptQuarantined, grpc.StatusCode.INVALID_ARGUMENT, "PROMPT_QUARANTINED"),
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     (errors.Unauthenticated, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     (errors.Forbidden, grpc.StatusCode.PERMISSION_DENIED, "FORBIDDEN"),

@@ -21,6 +21,7 @@ class Backlog:
     def __init__(self, engine: Engine, number: int, patience: Patience = DEFAULT_PATIENCE) -> None:
         self.number = number
         self.is_broken = False
+        self.is_blamed = False  # on the first pass that failed
         self._engine = engine
         self._patience = patience
         self._clock = asyncio.get_running_loop().time
@@ -65,7 +66,9 @@ class Backlog:
     @property
     def _limit_s(self) -> float:
         """For all that is under way: from then on the engine hangs."""
-        return self._patience.pass_limit_s(sum(map(self._estimate.last_s, self._under_way)))
+        expected_s = sum(map(self._estimate.last_s, self._under_way))
+        num_tokens = sum(self._under_way)
+        return self._patience.pass_limit_s(expected_s, self._engine.loaded, num_tokens)
 
     def begin(self, formed: Pass) -> None:
         """Count a pass in, which is then to be read."""

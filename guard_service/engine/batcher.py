@@ -15,10 +15,11 @@ from guard_service.engine.entrance import Entrance
 from guard_service.engine.entry import ANYONE, Answer, Asker, Caller, Entry, Lane
 from guard_service.engine.fair_queue import FairQueue
 from guard_service.engine.message import BatchRead, Engine
+from guard_service.engine.quarantine import Quarantine
 from guard_service.engine.reuse import Reuse
 from guard_service.engine.scheduler import BatchLimits, Pass, Scheduler
 from guard_service.engine.watchdog import DEFAULT_PATIENCE, Patience
-from guard_service.errors import DeadlineExceeded, EngineUnavailable, GuardError
+from guard_service.errors import DeadlineExceeded, EngineUnavailable, GuardError, PromptQuarantined
 from guard_service.prompt import Prompt
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Batcher:
         self._reuse = reuse or Reuse()
         self._patience = patience
         self._scheduler = Scheduler(limits)
+        self._quarantine = Quarantine()
         self.entrance = Entrance(limits, self.lanes[Lane.INTERACTIVE], self._usable)
         self._backlogs: dict[Engine, Backlog] = {}
         self._keys, self._numbers = count(), count()
@@ -97,10 +99,14 @@ class Batcher:
         digest = self._reuse.digest(prompt, caller)
         if reading := self._reuse.find(digest, prompt.list_above):
             asker.answer.set_result(Answer(reading, 0.0, 0.0, 0))
+        elif self._quarantine.is_culprit(digest):
+            asker.answer.set_exception(PromptQuarantined())
         elif entry := self._reuse.find_entry(caller.lane, digest, prompt.list_above):
             entry.askers.append(asker)
         else:
-            self._push(Entry(next(self._keys), digest, prompt, caller, asker.since_s, [asker]))
+            entry = Entry(next(self._keys), digest, prompt, caller, asker.since_s, [asker])
+            entry.goes_alone = self._quarantine.is_suspect(digest)
+            self._push(entry)
         return asker.answer
 
     def _push(self, entry: Entry) -> None:
@@ -178,9 +184,16 @@ class Batcher:
 
     async def _read(self, backlog: Backlog, formed: Pass) -> None:
         try:
+<<<<<<< HEAD
             read = await backlog.read(formed.batch)
             self._answer(backlog, formed, read)
+=======
+            _answer(await backlog.read(formed.batch), formed, self._reuse)
+            for entry in formed.ended:
+                self._quarantine.saw_read(entry.digest)
+>>>>>>> 1569be4 (Find and refuse prompts that kill engines; allow first passes what their model needs; test the alert rules)
         except GuardError as error:
+            self._blame(backlog, formed)
             _fail(formed.entries, error)
             self._lose(backlog)
         except Exception:  # as in _run
@@ -190,6 +203,7 @@ class Batcher:
         finally:
             self._changed.set()
 
+<<<<<<< HEAD
     def _answer(self, backlog: Backlog, formed: Pass, read: BatchRead) -> None:
         """Prompts of this pass, and of earlier ones whose lists rode in it."""
         finished = [backlog.owed.pop(key) for key in read.keys]
@@ -198,6 +212,23 @@ class Batcher:
         for entry, reading in zip(finished, read.readings, strict=True):
             self._reuse.keep(entry, reading)
             entry.finish(reading)
+=======
+    def _blame(self, backlog: Backlog, formed: Pass) -> None:
+        """Suspect what the engine was reading when it failed, not what was to come after it."""
+        if not backlog.is_blamed:
+            backlog.is_blamed = True
+            self._quarantine.saw_death(entry.digest for entry in formed.entries)
+
+
+def _answer(read: BatchRead, formed: Pass, reuse: Reuse) -> None:
+    readings = iter(read.readings)
+    for piece, entry in zip(formed.pieces, formed.entries, strict=True):
+        entry.inference_ms += read.inference_ms
+        if piece.is_last:
+            reading = next(readings)
+            reuse.keep(entry, reading)
+            entry.finish(reading, len(formed.pieces))
+>>>>>>> 1569be4 (Find and refuse prompts that kill engines; allow first passes what their model needs; test the alert rules)
 
 
 def _fail(entries: Iterable[Entry], error: GuardError) -> None:

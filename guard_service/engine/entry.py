@@ -72,6 +72,7 @@ class Entry:
     caller: Caller
     since_s: float
     askers: list[Asker]
+    goes_alone: bool = False  # an engine died over a pass that it was in
     num_sent: int = 0  # tokens that passes have taken so far
     engine: int | None = None  # the one that holds them
     started_s: float = 0.0

@@ -50,6 +50,12 @@ class Pass:
         """Set when it will have ended if it takes so many, which is not known before it is full."""
         self.end_s = self.start_s + self.predict_s(num_tokens)
 
+    @property
+    def ended(self) -> list[Entry]:
+        """Those that it reads to their end."""
+        pairs = zip(self.pieces, self.entries, strict=True)
+        return [entry for piece, entry in pairs if piece.is_last]
+
     def num_tokens_of(self, lane: Lane) -> int:
         pairs = zip(self.pieces, self.entries, strict=True)
         return sum(len(piece.ids) for piece, entry in pairs if entry.caller.lane is lane)
@@ -66,11 +72,18 @@ class Scheduler:
         # By engine: prompts that it holds in part, and keys that it may forget.
         self._cut: defaultdict[int | None, set[Entry]] = defaultdict(set)
         self._forgotten: defaultdict[int | None, list[int]] = defaultdict(list)
+        # Each goes through in passes of its own, in turn with all others.
+        self._loners: list[Entry] = []
+        self._was_alone = False
         self._bulk_credit = 0.0
         self._interactive_s = -float("inf")
 
     @property
     def num_waiting(self) -> int:
+        return self._num_in_lanes + len(self._loners)
+
+    @property
+    def _num_in_lanes(self) -> int:
         return sum(lane.num_entries for lane in self.lanes.values())
 
     @property
@@ -83,10 +96,18 @@ class Scheduler:
     def push(self, entry: Entry) -> None:
         if entry.caller.lane is Lane.INTERACTIVE:
             self._interactive_s = max(self._interactive_s, entry.since_s)
-        self.lanes[entry.caller.lane].push(entry)
+        if entry.goes_alone:
+            self._loners.append(entry)
+        else:
+            self.lanes[entry.caller.lane].push(entry)
 
     def next_pass(self, engine: int, start_s: float, predict_s: PredictSeconds) -> Pass:
         """Take what the engine is to do from `start_s` on."""
+        if self._loners and not (self._was_alone and self._num_in_lanes):
+            formed = self._pass_of_one(engine, start_s, predict_s)
+            if formed.pieces or formed.late:
+                return formed
+        self._was_alone = False
         interactive, bulk = self.lanes[Lane.INTERACTIVE], self.lanes[Lane.BULK]
         room, credit = self._limits.max_batch_tokens, self._credit_room() if bulk.num_entries else 0
         formed = Pass(engine, start_s, predict_s)
@@ -99,9 +120,27 @@ class Scheduler:
             self._fill(formed, bulk, room)
         earned = self._bulk_credit + num_taken * _BULK_SHARE
         self._bulk_credit = earned if bulk.num_entries else 0.0
+        return self._finished(formed)
+
+    def _finished(self, formed: Pass) -> Pass:
         if formed.pieces:
-            formed.forgotten = tuple(self._forgotten.pop(engine, ()))
+            formed.forgotten = tuple(self._forgotten.pop(formed.engine, ()))
         return formed
+
+    def _pass_of_one(self, engine: int, start_s: float, predict_s: PredictSeconds) -> Pass:
+        """The first that this engine can take of those that go alone."""
+        formed, room = Pass(engine, start_s, predict_s), self._limits.max_batch_tokens
+        for entry in list(self._loners):
+            formed.expect(min(room, entry.num_left))
+            if self._is_dropped(formed, entry):
+                self._loners.remove(entry)
+            elif num_tokens := self._num_to_take(engine, entry, room):
+                self._take(formed, entry, num_tokens)
+                if not entry.num_left:
+                    self._loners.remove(entry)
+                break
+        self._was_alone = bool(formed.pieces)
+        return self._finished(formed)
 
     def lose(self, engine: int) -> set[Entry]:
         """An engine is gone, and with it the beginnings of these prompts."""
@@ -110,7 +149,8 @@ class Scheduler:
 
     def clear(self) -> list[Entry]:
         """Everything that waits; nothing does any more."""
-        return [entry for lane in self.lanes.values() for entry in lane.clear()]
+        alone, self._loners = self._loners, []
+        return alone + [entry for lane in self.lanes.values() for entry in lane.clear()]
 
     def _bulk_room(self, now_s: float) -> int:
         if now_s - self._interactive_s > _LIVELY_S:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from guard_service.engine.message import Batch, BatchRead, Engine
+from guard_service.engine.message import Batch, BatchRead, Engine, Loaded
 from guard_service.errors import EngineUnavailable, GuardError
 
 log = logging.getLogger(__name__)
@@ -19,8 +19,10 @@ T = TypeVar("T")
 # Time is counted in slices, so that a pause of this very process (SIGSTOP, a migration) is at most
 # one slice of the engine's time.
 _NUM_SLICES = 8
-# A first pass may compile kernels, and nothing is known yet of how fast the device is.
+# A first pass may compile kernels, and nothing is known yet of how fast the device is: it has so
+# many times the shortest limit, and what the slowest device worth waiting for would take.
 _UNKNOWN_FACTOR = 6
+_SLOWEST_CUDA, _SLOWEST_CPU = 1e12, 2e10  # operations a second
 # Known prompts are read again at every such heartbeat: a device can go wrong while it runs.
 _BEATS_PER_CHECK = 12
 
@@ -34,11 +36,13 @@ class Patience:
     heartbeat_s: float = 5.0  # between two
     start_s: float = 900.0  # to load and to read known prompts
 
-    def pass_limit_s(self, expected_s: float) -> float:
-        """For passes that should take so long together; 0: nothing is known."""
-        if not expected_s:
-            return self.min_pass_s * _UNKNOWN_FACTOR
-        return max(self.min_pass_s, self.pass_factor * expected_s)
+    def pass_limit_s(self, expected_s: float, loaded: Loaded, num_tokens: int) -> float:
+        """For passes of so many tokens that should take so long together; 0: nothing is known."""
+        if expected_s:
+            return max(self.min_pass_s, self.pass_factor * expected_s)
+        # Two operations for each weight and token, and two bytes for most weights.
+        per_s = _SLOWEST_CUDA if loaded.device.startswith("cuda") else _SLOWEST_CPU
+        return max(self.min_pass_s * _UNKNOWN_FACTOR, loaded.num_weight_bytes * num_tokens / per_s)
 
 
 DEFAULT_PATIENCE = Patience()

@@ -81,7 +81,13 @@ EVENTS = _counter("events", "Log lines by their action word.", "action")
 LOOP_LAG = _histogram("event_loop_lag_seconds", "How late the event loop runs what is due.")
 
 # A series that begins with its first event shows no increase: those of the alerts are there before.
-for _action in ("engine_died", "engine_hung", "engine_check_failed", "engine_rows_wrong"):
+for _action in (
+    "engine_died",
+    "engine_hung",
+    "engine_check_failed",
+    "engine_rows_wrong",
+    "prompt_quarantined",
+):
     EVENTS.labels(_action)
 
 _policies: set[tuple[str, str]] = set()

@@ -30,12 +30,18 @@ class Work:
     held: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
 
     def ask(
-        self, num_tokens: int, lane: Lane = Lane.BULK, name: str = "a", deadline_s: float = FOREVER
+        self,
+        num_tokens: int,
+        lane: Lane = Lane.BULK,
+        name: str = "a",
+        deadline_s: float = FOREVER,
+        *,
+        goes_alone: bool = False,
     ) -> Entry:
         caller = Caller(lane, name, deadline_s=deadline_s)
         asker = Asker(Future(), self.now_s, deadline_s)  # type: ignore[arg-type]
         ids = prompt(*range(num_tokens))
-        entry = Entry(len(self.entries), b"", ids, caller, self.now_s, [asker])
+        entry = Entry(len(self.entries), b"", ids, caller, self.now_s, [asker], goes_alone)
         self.entries.append(entry)
         self.scheduler.push(entry)
         return entry
@@ -191,3 +197,24 @@ def test_an_engine_that_is_lost_names_the_prompts_that_it_held_in_part() -> None
     assert w.scheduler.lose(0) == {begun}
     assert w.scheduler.lose(0) == set()
     assert w.scheduler.lose(1) == {other}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(asks(), st.booleans()), max_size=40), st.integers(1, 3))
+def test_who_goes_alone_shares_no_pass_and_keeps_nobody_waiting(
+    asked: list[tuple[tuple[int, Lane, str], bool]], num_engines: int
+) -> None:
+    w = Work()
+    for ask, goes_alone in asked:
+        w.ask(*ask, goes_alone=goes_alone)
+    was_alone = False
+    for number in range(10_000):
+        if not w.scheduler.num_waiting:
+            break
+        others = any(lane.num_entries for lane in w.scheduler.lanes.values())
+        formed = w.step(number % num_engines)
+        is_alone = any(entry.goes_alone for entry in formed.entries)
+        assert not is_alone or len(formed.entries) == 1
+        assert not (is_alone and was_alone and others)
+        was_alone = is_alone
+    assert {e.key for e in w.entries} == w.read.keys()

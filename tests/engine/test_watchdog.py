@@ -6,7 +6,7 @@ import pytest
 from scripted import SAFE, ScriptedEngine, in_virtual_time, prompt
 
 from guard_service.engine.batcher import Batcher
-from guard_service.engine.message import Batch, BatchRead, Engine, Piece
+from guard_service.engine.message import Batch, BatchRead, Engine, Loaded, Piece
 from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.watchdog import Patience, check_rows, watch, within
 from guard_service.errors import CanaryFailed, EngineUnavailable
@@ -36,6 +36,17 @@ def test_a_pass_that_hangs_ends_with_the_engine_and_everyone_is_told() -> None:
         await batcher.stop()
 
     in_virtual_time(scenario())
+
+
+@pytest.mark.parametrize(
+    ("device", "num_bytes", "limit_s"),
+    [("cpu", 0, 6.0), ("cpu", 16e9, 819.2), ("cuda:0", 16e9, 16.4), ("cuda:0", 1e9, 6.0)],
+)
+def test_a_first_pass_has_what_its_model_and_device_may_need(
+    device: str, num_bytes: float, limit_s: float
+) -> None:
+    loaded = Loaded(device, "bfloat16", num_weight_bytes=int(num_bytes))
+    assert Patience(min_pass_s=1.0).pass_limit_s(0.0, loaded, 1024) == pytest.approx(limit_s, 0.01)
 
 
 def test_a_slow_engine_has_the_time_that_its_own_passes_suggest() -> None:
