@@ -184,14 +184,8 @@ class Batcher:
 
     async def _read(self, backlog: Backlog, formed: Pass) -> None:
         try:
-<<<<<<< HEAD
             read = await backlog.read(formed.batch)
             self._answer(backlog, formed, read)
-=======
-            _answer(await backlog.read(formed.batch), formed, self._reuse)
-            for entry in formed.ended:
-                self._quarantine.saw_read(entry.digest)
->>>>>>> 1569be4 (Find and refuse prompts that kill engines; allow first passes what their model needs; test the alert rules)
         except GuardError as error:
             self._blame(backlog, formed)
             _fail(formed.entries, error)
@@ -203,32 +197,22 @@ class Batcher:
         finally:
             self._changed.set()
 
-<<<<<<< HEAD
     def _answer(self, backlog: Backlog, formed: Pass, read: BatchRead) -> None:
         """Prompts of this pass, and of earlier ones whose lists rode in it."""
         finished = [backlog.owed.pop(key) for key in read.keys]
         for entry in {*formed.entries, *finished}:
             entry.inference_ms += read.inference_ms
         for entry, reading in zip(finished, read.readings, strict=True):
+            self._quarantine.saw_read(entry.digest)
             self._reuse.keep(entry, reading)
             entry.finish(reading)
-=======
+
     def _blame(self, backlog: Backlog, formed: Pass) -> None:
         """Suspect what the engine was reading when it failed, not what was to come after it."""
         if not backlog.is_blamed:
             backlog.is_blamed = True
-            self._quarantine.saw_death(entry.digest for entry in formed.entries)
-
-
-def _answer(read: BatchRead, formed: Pass, reuse: Reuse) -> None:
-    readings = iter(read.readings)
-    for piece, entry in zip(formed.pieces, formed.entries, strict=True):
-        entry.inference_ms += read.inference_ms
-        if piece.is_last:
-            reading = next(readings)
-            reuse.keep(entry, reading)
-            entry.finish(reading, len(formed.pieces))
->>>>>>> 1569be4 (Find and refuse prompts that kill engines; allow first passes what their model needs; test the alert rules)
+            riding = {e for e in backlog.owed.values() if e.started_s < formed.start_s}
+            self._quarantine.saw_death(entry.digest for entry in {*formed.entries, *riding})
 
 
 def _fail(entries: Iterable[Entry], error: GuardError) -> None:

@@ -50,12 +50,6 @@ class Pass:
         """Set when it will have ended if it takes so many, which is not known before it is full."""
         self.end_s = self.start_s + self.predict_s(num_tokens)
 
-    @property
-    def ended(self) -> list[Entry]:
-        """Those that it reads to their end."""
-        pairs = zip(self.pieces, self.entries, strict=True)
-        return [entry for piece, entry in pairs if piece.is_last]
-
     def num_tokens_of(self, lane: Lane) -> int:
         pairs = zip(self.pieces, self.entries, strict=True)
         return sum(len(piece.ids) for piece, entry in pairs if entry.caller.lane is lane)
