@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import pickle
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
@@ -69,10 +70,13 @@ def connected(address: str, engines: Engines) -> Iterator[Engines]:
     """A cluster, joined or (`local`) started here; what each engine takes of it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    on_stop = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray raises all sorts, bare ones too
-        raise Unavailable(f"--ray {address}: no cluster ({type(error).__name__})") from None
+        problem = f"no cluster ({type(error).__name__}), or one that wants RAY_AUTH_MODE=token"
+        raise Unavailable(f"--ray {address}: {problem}") from None
+    signal.signal(signal.SIGTERM, on_stop)  # Ray's own would end us in the midst of a chunk
     try:
         has_gpus = bool(ray.cluster_resources().get("GPU"))
         num_gpus = float(has_gpus) if engines.num_gpus is None else engines.num_gpus

@@ -30,7 +30,7 @@ from guard_service.screening.engines import Engines
 from guard_service.screening.run import Watch
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
-from guard_service.screening.cluster import Cluster, OpenBench  # noqa: E402
+from guard_service.screening.cluster import Cluster, OpenBench, connected  # noqa: E402
 
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 KILLS = int(os.environ.get("GUARD_TEST_RAY_KILLS", "2"))
@@ -131,6 +131,19 @@ def test_a_worker_with_another_model_and_a_pipe_are_refused(tmp_path: Path) -> N
         screen([log], tmp_path / "out", bench=on_cluster(worker_of_another_model))
     with pytest.raises(ScreeningRefused, match="pipe"):
         screen(["-"], tmp_path / "piped", bench=on_cluster(worker_of_another_model))
+
+
+def test_a_cluster_leaves_our_signals_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray sets a handler of SIGTERM that would end a run in the midst of publishing."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def init(*_: object, **__: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with connected("auto", Engines()):
+        assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_run_stopped_there_goes_on_here(tmp_path: Path) -> None:
