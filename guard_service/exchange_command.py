@@ -164,10 +164,13 @@ async def _import(
     settings: Settings, said: Sequence[Said], reviewer: str, tenant: str | None
 ) -> Counter[Taken]:
     counts: Counter[Taken] = Counter()
-    async with open_store(settings.database_url, keys_url=settings.review_keys_url) as store:
+    sealer, keys_url = open_sealer(settings), settings.review_keys_url
+    async with open_store(settings.database_url, sealer, keys_url) as store:
         for each in said:
             name = f"{reviewer}/{each.annotator}" if each.annotator else reviewer
             by = Reviewer(name, tenant)
-            work = partial(take, reviewer=by, item_id=each.item_id, answer=each.answer)
+            work = partial(
+                take, reviewer=by, item_id=each.item_id, answer=each.answer, sealer=sealer
+            )
             counts[await store.database.run(work)] += 1
     return counts

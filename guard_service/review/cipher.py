@@ -35,10 +35,19 @@ class Sealed:
     key: SealedKey
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A reviewer's note as the database has it: without a key id as it was written."""
+
+    text: str = field(repr=False)
+    key_id: str = ""
+
+
 class Sealer:
     """Seals with the first key and opens with any; without one, with a key of this process."""
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._is_lasting = bool(keys)
         keys = keys or (os.urandom(_KEY_BYTES),)
         self._keys = {hashlib.sha256(key).hexdigest()[:16]: key for key in keys}
         self._first = next(iter(self._keys))
@@ -60,6 +69,27 @@ class Sealer:
             return _from_json(json.loads(_decrypt(cipher, sealed.text, item_id)))
         except InvalidTag:
             return None
+
+    def seal_note(self, note: str, tenant: str, item_id: str) -> Note:
+        """As it is where no key of ours outlives this process, and where there is none."""
+        if not (note and self._is_lasting):
+            return Note(note)
+        cipher, text = self._cipher(self._first, tenant), note.encode("utf-8", "surrogatepass")
+        sealed = _encrypt(cipher, text, f"note of {item_id}")
+        return Note(base64.b64encode(sealed).decode(), self._first)
+
+    def open_note(self, note: Note, tenant: str, item_id: str) -> str:
+        """Empty where its key is gone, or it is not what was sealed there."""
+        if not note.key_id or not note.text:
+            return note.text
+        if note.key_id not in self._keys:
+            return ""
+        cipher, sealed = self._cipher(note.key_id, tenant), base64.b64decode(note.text)
+        try:
+            opened = _decrypt(cipher, sealed, f"note of {item_id}")
+        except InvalidTag:
+            return ""
+        return opened.decode("utf-8", "surrogatepass")
 
     def _cipher(self, key_id: str, tenant: str) -> AESGCM:
         info = b"guard review text\x00" + tenant.encode()

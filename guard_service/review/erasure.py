@@ -52,7 +52,7 @@ def erase_subject(
     erased = connection.execute(theirs.values(nobodys)).scalars().all()
     texts.erase(connection, erased)
     looks = update(review_resolutions).where(review_resolutions.c.item_id.in_(erased))
-    connection.execute(looks.values(note=""))
+    connection.execute(looks.values(note="", note_key=""))
     _forget_in_events(connection, erased)
     # The last batch also tells of the erasure itself, which is of no item.
     for item_id in erased if len(erased) == MAX_ERASED else [*erased, ""]:

@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection, RowMapping, and_, select, update
 
+from guard_service.review.cipher import Sealer
 from guard_service.review.claim import Answer, Reviewer
 from guard_service.review.database import Database
 from guard_service.review.dialect import now_ms
@@ -77,7 +78,9 @@ def _exported(row: RowMapping) -> Exported:
     return Exported(item_from_row(row), outcome, seen, row["sequence"])
 
 
-def take(connection: Connection, reviewer: Reviewer, item_id: str, answer: Answer) -> Taken:
+def take(
+    connection: Connection, reviewer: Reviewer, item_id: str, answer: Answer, sealer: Sealer
+) -> Taken:
     """Keep the answer as this reviewer's look, once; what stands in the way is told."""
     row = _row(connection, reviewer, item_id)
     if row is None:
@@ -94,7 +97,7 @@ def take(connection: Connection, reviewer: Reviewer, item_id: str, answer: Answe
     held = changed.mappings().one_or_none()
     if held is None:
         return Taken.HELD
-    keep_look(connection, Look(reviewer.name, answer, held, lease_until_ms=0), now_ms())
+    keep_look(connection, Look(reviewer.name, answer, held, 0, sealer), now_ms())
     return Taken.RESOLVED
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Update, delete, in
 
 from guard_service.errors import ClaimLost, NotAppealable, ReviewItemUnknown
 from guard_service.review.audit import Act, note
+from guard_service.review.cipher import Sealer
 from guard_service.review.claim import Answer, Held, Reviewer
 from guard_service.review.event import EventKind
 from guard_service.review.item import Lane
@@ -24,11 +25,13 @@ class Look:
     answer: Answer
     row: RowMapping
     lease_until_ms: int
+    sealer: Sealer
 
 
 def keep_look(connection: Connection, look: Look, clock_ms: ColumnElement[int]) -> None:
     """Write the resolution; close the item, or leave it for the next look."""
     row, answer = look.row, look.answer
+    kept = look.sealer.seal_note(answer.note, row["tenant"], row["id"])
     connection.execute(
         insert(review_resolutions).values(
             item_id=row["id"],
@@ -37,7 +40,8 @@ def keep_look(connection: Connection, look: Look, clock_ms: ColumnElement[int]) 
             token=row["token"],
             outcome=answer.outcome.value,
             codes=",".join(answer.codes),
-            note=answer.note,
+            note=kept.text,
+            note_key=kept.key_id,
             resolved_ms=clock_ms,
             undo_until_ms=look.lease_until_ms,
             lane=row["lane"],

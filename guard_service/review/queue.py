@@ -237,4 +237,5 @@ class ReviewQueue:
     ) -> None:
         lease_until_ms = self._held_row(connection, reviewer, held)["lease_until_ms"]
         row = self._change(connection, reviewer, held, _UNHELD | {"num_looks": items.num_looks + 1})
-        keep_look(connection, Look(reviewer.name, answer, row, lease_until_ms), self._clock_ms)
+        look = Look(reviewer.name, answer, row, lease_until_ms, self._store.sealer)
+        keep_look(connection, look, self._clock_ms)

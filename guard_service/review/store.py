@@ -6,19 +6,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from guard_service.conversation import Conversation
 from guard_service.errors import InvalidRequest, ReviewItemUnknown, StoreUnavailable, Violation
 from guard_service.review.audit import Act, note
-from guard_service.review.cipher import Sealer
+from guard_service.review.cipher import Note, Sealer
 from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
 from guard_service.review.dialect import clock_ms
 from guard_service.review.erasure import MAX_ERASED, erase_expired, erase_subject
 from guard_service.review.event import EventKind
 from guard_service.review.evidence import keep_evidence
-from guard_service.review.item import Lane, Outcome, Page, Record, ReviewItem
+from guard_service.review.item import Lane, Outcome, Page, Record, Resolution, ReviewItem
 from guard_service.review.keyring import Keyring, beside
 from guard_service.review.outbox import record
 from guard_service.review.row import (
@@ -48,6 +48,10 @@ class ReviewStore:
         self._texts = Texts(sealer or Sealer(), self._keyring)
         self._purging: asyncio.Task[None] | None = None
 
+    @property
+    def sealer(self) -> Sealer:
+        return self._texts.sealer
+
     async def start(self) -> None:
         """Create or migrate the tables; StoreUnavailable if the database cannot be used."""
         await self.database.start()
@@ -71,7 +75,7 @@ class ReviewStore:
 
     async def get(self, item_id: str, tenant: str | None = None) -> Record:
         """The item; what people said of it only once nobody's look is outstanding."""
-        return await self.database.read(lambda c: _record(c, item_id, tenant))
+        return await self.database.read(lambda c: _record(c, item_id, tenant, self.sealer))
 
     async def list_items(
         self, page_size: int, cursor: int | None = None, tenant: str | None = None
@@ -157,7 +161,7 @@ def _num_waiting(connection: Connection) -> int:
     return connection.execute(select(func.count()).where(waiting)).scalar_one()
 
 
-def _record(connection: Connection, item_id: str, tenant: str | None) -> Record:
+def _record(connection: Connection, item_id: str, tenant: str | None, sealer: Sealer) -> Record:
     statement = select(review_items).where(review_items.c.id == item_id, *of_tenant(tenant))
     row = connection.execute(statement).mappings().one_or_none()
     if row is None:
@@ -169,8 +173,13 @@ def _record(connection: Connection, item_id: str, tenant: str | None) -> Record:
         return Record(item, is_appealed=row["is_appealed"])
     looks = select(review_resolutions).where(review_resolutions.c.item_id == item_id)
     rows = connection.execute(looks.order_by(review_resolutions.c.look)).mappings()
-    resolutions = tuple(map(resolution_from_row, rows))
+    resolutions = tuple(_resolution(row, item, sealer) for row in rows)
     return Record(item, Outcome(row["outcome"]), row["is_appealed"], resolutions)
+
+
+def _resolution(row: RowMapping, item: ReviewItem, sealer: Sealer) -> Resolution:
+    note = sealer.open_note(Note(row["note"], row["note_key"]), item.tenant, item.id)
+    return replace(resolution_from_row(row), note=note)
 
 
 def _list_items(

@@ -67,7 +67,6 @@ review_items = Table(
     UniqueConstraint("tenant", "request_id", "conversation_digest"),
     Index("review_items_waiting", "tenant", "lane", "level", "opened_ms"),
     Index("review_items_routed", "tenant", "lane", "category", "level", "opened_ms"),
-    # The same two for reviewers of all tenants.
     Index("review_items_waiting_anywhere", "lane", "level", "opened_ms"),
     Index("review_items_routed_anywhere", "lane", "category", "level", "opened_ms"),
     Index("review_items_held", "holder", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
@@ -95,6 +94,7 @@ review_resolutions = Table(
     Column("codes", Text, nullable=False),
     Column("resolved_ms", BigInteger, nullable=False),
     Column("note", AnyText, nullable=False, server_default=""),
+    Column("note_key", String(16), nullable=False, server_default=""),  # which seals it; or none
     # How the item was before, for who takes it back until then.
     Column("undo_until_ms", BigInteger, nullable=False, server_default="0"),
     Column("lane", String(8), nullable=False, server_default=""),
@@ -121,7 +121,6 @@ review_policies = Table(
     Column("content", Text, nullable=False),
 )
 
-# What the model read of an item, so that it can be decided again.
 review_evidence = Table(
     "review_evidence",
     metadata,
@@ -133,7 +132,6 @@ review_evidence = Table(
     Column("readings", Text, nullable=False),
 )
 
-# Each time that a text left the store for a person's eyes.
 review_reads = Table(
     "review_reads",
     metadata,

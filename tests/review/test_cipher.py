@@ -5,7 +5,7 @@ import pytest
 
 from guard_service.conversation import Conversation, Message, Role, ToolCall
 from guard_service.errors import SettingsInvalid
-from guard_service.review.cipher import Sealed, SealedKey, Sealer, read_keys
+from guard_service.review.cipher import Note, Sealed, SealedKey, Sealer, read_keys
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SAID = Conversation(
@@ -63,3 +63,19 @@ def test_a_key_that_is_none_is_refused_without_quoting_it(text: str) -> None:
 def test_keys_are_lines_of_base64() -> None:
     lines = "\n".join(base64.b64encode(key).decode() for key in (NEW, OLD))
     assert read_keys(f"{lines}\n") == (NEW, OLD)
+
+
+@pytest.mark.parametrize("note", ["as said", "\x00\ud800\u202e", ""])
+def test_a_note_opens_for_its_tenant_and_item_alone(note: str) -> None:
+    sealer = Sealer([NEW])
+    kept = sealer.seal_note(note, "acme", "1")
+    assert sealer.open_note(kept, "acme", "1") == note
+    if note:
+        assert note not in kept.text
+        assert sealer.open_note(kept, "other", "1") == sealer.open_note(kept, "acme", "2") == ""
+        assert Sealer([OLD]).open_note(kept, "acme", "1") == ""
+
+
+def test_a_note_is_kept_as_it_is_where_no_key_outlives_the_process() -> None:
+    assert Sealer().seal_note("as said", "acme", "1") == Note("as said")
+    assert Sealer([NEW]).open_note(Note("as said"), "acme", "1") == "as said"

@@ -1,4 +1,7 @@
+"""GUARD_TEST_REVIEWERS sets how many take GUARD_TEST_ITEMS items from four servers at once."""
+
 import asyncio
+import os
 from collections import Counter
 
 import pytest
@@ -10,7 +13,8 @@ from guard_service.review.item import Lane, Outcome
 from guard_service.review.queue import ReviewQueue
 from guard_service.review.store import ReviewStore
 
-_NUM_ITEMS = 60
+_NUM_ITEMS = int(os.environ.get("GUARD_TEST_ITEMS", "60"))
+_NUM_REVIEWERS = int(os.environ.get("GUARD_TEST_REVIEWERS", "16"))
 _NUM_SERVERS = 4
 
 
@@ -37,9 +41,10 @@ async def test_many_claimers_on_several_servers_hold_no_item_twice_and_lose_none
     for number in range(_NUM_ITEMS):
         await stores[0].add(item(number))
     taken: list[tuple[str, int]] = []
-    names = [(store, f"{n}-{m}") for n, store in enumerate(stores) for m in range(4)]
+    names = [(stores[n % _NUM_SERVERS], f"reviewer-{n}") for n in range(_NUM_REVIEWERS)]
     await asyncio.gather(*(work(store, name, taken) for store, name in names))
     assert max(Counter(taken).values()) == 1  # each claim was given once
+    print(f"{_NUM_REVIEWERS} reviewers, {len(taken)} claims of {_NUM_ITEMS} items, none held twice")
     items = (await stores[0].list_items(_NUM_ITEMS)).items
     assert {each.place.lane for each in items} == {Lane.CLOSED}
     records = [await stores[0].get(each.id) for each in items]

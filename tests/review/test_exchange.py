@@ -28,7 +28,7 @@ async def store(database_url: str) -> AsyncIterator[ReviewStore]:
 
 async def taken(store: ReviewStore, reviewer: Reviewer, item_id: str, answer: Answer) -> Taken:
     return await store.database.run(
-        partial(take, reviewer=reviewer, item_id=item_id, answer=answer)
+        partial(take, reviewer=reviewer, item_id=item_id, answer=answer, sealer=store.sealer)
     )
 
 

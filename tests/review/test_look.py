@@ -8,10 +8,11 @@ from sqlalchemy import event, select, update
 
 from guard_service.conversation import Conversation, Message, Role
 from guard_service.errors import ClaimLost, NotAppealable
+from guard_service.review.cipher import Sealer
 from guard_service.review.claim import Answer, Claim, Held, Reviewer, Route
 from guard_service.review.item import Outcome, Place
 from guard_service.review.queue import ReviewQueue
-from guard_service.review.store import ReviewStore
+from guard_service.review.store import ReviewStore, open_store
 from guard_service.review.table import review_items, review_reads, review_resolutions
 
 ANN, BEN = Reviewer("ann", ""), Reviewer("ben", "")
@@ -190,3 +191,13 @@ async def test_a_note_is_kept_with_the_resolution(store: ReviewStore, queue: Rev
     await queue.resolve(ANN, held(await taken(queue)), UPHELD)
     (resolution,) = (await store.get(item().id)).resolutions
     assert resolution.note == "as said"
+
+
+async def test_a_note_is_sealed_where_there_are_keys(database_url: str) -> None:
+    async with open_store(database_url, Sealer([b"k" * 32])) as store:
+        queue = ReviewQueue(store, draw=lambda: 0.9)
+        await store.add(item())
+        await queue.resolve(ANN, held(await taken(queue)), UPHELD)
+        kept = select(review_resolutions.c.note)
+        assert "as said" not in await store.database.read(lambda c: c.execute(kept).scalar_one())
+        assert [look.note for look in (await store.get(item().id)).resolutions] == ["as said"]

@@ -1,14 +1,17 @@
 """The queries of a claim go by their indexes, whoever asks and for what."""
 
+import random
+from collections import Counter
+
 import pytest
 from review_items import item
 from sqlalchemy import Connection, event, insert, text
 
-from guard_service.review.claim import Reviewer, Route
+from guard_service.review.claim import USUAL, Reviewer, Route
 from guard_service.review.dialect import now_ms
 from guard_service.review.item import Lane
 from guard_service.review.row import row_from_item
-from guard_service.review.selection import choose, free_for
+from guard_service.review.selection import choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import review_items
 
@@ -20,6 +23,13 @@ ASKED = {
     "review_items_waiting_anywhere": (Reviewer("ann", None), Route()),
     "review_items_routed_anywhere": (Reviewer("ann", None), Route(("S3",))),
 }
+
+
+def test_of_many_claims_each_lane_is_tried_first_for_its_share_within_one_percent() -> None:
+    draw = random.Random(1).random
+    first = Counter(draw_lanes(USUAL, draw())[0] for _ in range(200_000))
+    for lane, share in ((Lane.RANDOM, USUAL.random), (Lane.GOLDEN, USUAL.golden)):
+        assert abs(first[lane] / first.total() - share) < 0.01
 
 
 def fill(connection: Connection) -> None:

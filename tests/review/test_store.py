@@ -172,6 +172,7 @@ async def test_a_database_of_before_there_were_tenants_keeps_its_items(tmp_path:
 _WITHOUT_SUBJECTS = """
 DROP INDEX review_items_waiting_anywhere; DROP INDEX review_items_routed_anywhere;
 DROP INDEX review_items_of_subject; ALTER TABLE review_items DROP COLUMN subject;
+ALTER TABLE review_resolutions DROP COLUMN note_key;
 DROP TABLE review_text_keys; UPDATE alembic_version SET version_num = '0006';
 """
 
