@@ -26,6 +26,8 @@ ALLOCATOR = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
 }
+# Threads that wait by spinning take the cores that the front, or another engine, needs meanwhile.
+ENVIRONMENT = ALLOCATOR | {"OMP_WAIT_POLICY": "passive"}
 
 WORKER = (sys.executable, "-m", "guard_service.engine.worker")
 
@@ -103,7 +105,7 @@ async def _spawn(theirs: socket.socket, command: Sequence[str]) -> asyncio.subpr
     with theirs:
         return await asyncio.create_subprocess_exec(
             *(*command, str(descriptor)),
-            env=ALLOCATOR | os.environ,
+            env=ENVIRONMENT | os.environ,
             pass_fds=(descriptor,),
             start_new_session=True,  # Ctrl-C is for the front, which then drains the engine
         )
