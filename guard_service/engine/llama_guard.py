@@ -45,6 +45,10 @@ class Submitted:
     picks: Tensor  # [riders]
     is_read: torch.cuda.Event | None
 
+    def wait(self) -> None:
+        if self.is_read is not None:
+            self.is_read.synchronize()
+
 
 class LlamaGuard:
     """Reads prompts. Not for concurrent use; batches are submitted and collected in order."""
@@ -117,8 +121,7 @@ class LlamaGuard:
 
         Where a pass follows, lists are left to ride in it; else they are finished at once.
         """
-        if submitted.is_read is not None:
-            submitted.is_read.synchronize()
+        submitted.wait()
         rows = submitted.scores.tolist()
         readings = [
             Reading(score, mass, tuple(first[self._codes[c]] for c in ending.piece.prefix.codes))
@@ -178,6 +181,7 @@ class LlamaGuard:
 
     def _go_on(self, submitted: Submitted) -> list[Read]:
         """What the pass told of its riders."""
+        submitted.wait()
         first = len(submitted.passed.starts) - 1 - len(submitted.riders)
         return self._lister.advance(
             submitted.riders,
