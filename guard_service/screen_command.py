@@ -105,9 +105,8 @@ def screen(
         default_policy=policy,
         database_url=database_url if review else "sqlite://",
     )
-    opened: Opened
     if server:
-        opened = judging_there(server, policy or "", patience_s)
+        opened: Opened = judging_there(server, policy or "", patience_s)
     elif ray:
         each = Engines(engines, cpus_per_engine, gpus_per_engine)
         opened = judging_on_cluster(settings, ray, each, patience_s)
