@@ -18,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from guard_service.engine.kind import COMPUTED_IN, find_linear
+from guard_service.engine.dtype import COMPUTED_IN, find_linear
 from guard_service.engine.listing import Read
 from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
