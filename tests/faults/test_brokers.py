@@ -26,7 +26,7 @@ NUM_KILLS = int(os.environ.get("GUARD_TEST_BROKER_KILLS", "1"))
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 
 
-@pytest.mark.parametrize("name", ["nats", "redis"])
+@pytest.mark.parametrize("name", ["nats", "rabbitmq", "redis"])
 async def test_a_broker_that_is_killed_loses_nothing(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
@@ -46,10 +46,11 @@ async def test_a_broker_that_is_killed_loses_nothing(name: str, tmp_path: Path) 
 async def kill_often(process: BrokerProcess, database: Database) -> None:
     """Each time once something was published since the last."""
     draw, last, position = random.Random(SEED), 0, select(review_sinks.c.position)
-    for _ in range(NUM_KILLS):
+    for number in range(NUM_KILLS):
         while (now := await database.read(lambda c: c.execute(position).scalar() or 0)) <= last:
             await asyncio.sleep(0.05)
         last = now
+        await asyncio.sleep(0 if number else process.settle_s)
         await asyncio.sleep(draw.uniform(0, 0.3))
         process.kill()
         await asyncio.sleep(draw.uniform(0, 0.2))
