@@ -22,6 +22,8 @@ audit = review_audit.c
 
 _MAX_LINKED = 1000  # in one transaction
 
+_INSERT = insert(review_audit).values(at_ms=now_ms())
+
 
 class Act(Enum):
     DECIDED = "decided"  # of the service: people will look
@@ -36,6 +38,18 @@ class Act(Enum):
     ROLLED_BACK = "rolled_back"  # and an earlier one again
 
 
+def entry(
+    act: Act, item_id: str, tenant: str, actor: str = "", **details: object
+) -> dict[str, Any]:
+    """What is written of one act; details are never what users wrote.
+
+    It can never be taken out again: nothing belongs here that must be erased one day.
+    """
+    told = json.dumps(details, sort_keys=True, separators=(",", ":"))
+    who = {"act": act.value, "item_id": item_id, "tenant": tenant, "actor": actor}
+    return {**who, "details": told}
+
+
 def note(
     connection: Connection,
     act: Act,
@@ -44,13 +58,12 @@ def note(
     actor: str = "",
     **details: object,
 ) -> None:
-    """Write the entry in the transaction of what it tells of; details are never what users wrote.
+    """Write the entry in the transaction of what it tells of."""
+    note_all(connection, [entry(act, item_id, tenant, actor, **details)])
 
-    It can never be taken out again: nothing belongs here that must be erased one day.
-    """
-    told = json.dumps(details, sort_keys=True, separators=(",", ":"))
-    who = {"act": act.value, "item_id": item_id, "tenant": tenant, "actor": actor}
-    connection.execute(insert(review_audit).values(**who, at_ms=now_ms(), details=told))
+
+def note_all(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(_INSERT, entries)
 
 
 async def note_act(

@@ -1,7 +1,7 @@
 """Evidence in the database: written with its item, read back exactly, in the order of the items."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from guard_service.verdict import Reading
 
 items, kept, looks = review_items.c, review_evidence.c, review_resolutions.c
 
+_INSERT = insert(review_evidence)
 _IS_LAST_LOOK = and_(looks.item_id == items.id, looks.look == items.looks_wanted)
 
 
@@ -55,23 +56,30 @@ class Wanted:
 EVERY_ITEM = Wanted()
 
 
-def keep_evidence(connection: Connection, item_id: str, evidence: Evidence) -> None:
-    """Write it and, once for all items, the deciding part of its policy."""
-    digest = evidence.policy.digest
-    known = select(review_policies.c.digest).where(review_policies.c.digest == digest)
-    if connection.execute(known).scalar() is None:
-        content = evidence.policy.model_dump_json(by_alias=True, exclude={"description"})
-        connection.execute(insert(review_policies).values(digest=digest, content=content))
-    connection.execute(
-        insert(review_evidence).values(
-            item_id=item_id,
-            policy_digest=digest,
-            model_digest=evidence.model_digest,
-            prompt_digest=evidence.prompt_digest,
-            signs=",".join(sorted(sign.value for sign in evidence.signs)),
-            readings=json.dumps([_told(reading) for reading in evidence.readings]),
-        )
-    )
+def keep_evidence(connection: Connection, kept: Sequence[tuple[str, Evidence]]) -> None:
+    """Write that of each item and, once for all items, the deciding part of its policy."""
+    if kept:
+        _keep_policies(connection, {each.policy.digest: each.policy for _, each in kept})
+        connection.execute(_INSERT, [_row(item_id, evidence) for item_id, evidence in kept])
+
+
+def _keep_policies(connection: Connection, policies: Mapping[str, Policy]) -> None:
+    digest = review_policies.c.digest
+    known = set(connection.execute(select(digest).where(digest.in_(policies))).scalars())
+    for new in policies.keys() - known:
+        content = policies[new].model_dump_json(by_alias=True, exclude={"description"})
+        connection.execute(insert(review_policies).values(digest=new, content=content))
+
+
+def _row(item_id: str, evidence: Evidence) -> dict[str, Any]:
+    return {
+        "item_id": item_id,
+        "policy_digest": evidence.policy.digest,
+        "model_digest": evidence.model_digest,
+        "prompt_digest": evidence.prompt_digest,
+        "signs": ",".join(sorted(sign.value for sign in evidence.signs)),
+        "readings": json.dumps([_told(reading) for reading in evidence.readings]),
+    }
 
 
 def read_decided(

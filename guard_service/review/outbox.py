@@ -6,7 +6,7 @@ can still commit. So committed rows get positions, one batch at a time, and read
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -32,21 +32,24 @@ events = review_events.c
 _MAX_PLACED = 1000  # in one transaction
 MAX_PURGED = 10_000
 
+_INSERT = insert(review_events).values(occurred_ms=now_ms())
+
+
+def event(kind: EventKind, item_id: str, tenant: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written of one event."""
+    told = {"kind": kind.value, "item_id": item_id, "tenant": tenant, "data": json.dumps(data)}
+    return {"id": uuid.uuid4().hex, **told}
+
 
 def record(
     connection: Connection, kind: EventKind, item_id: str, tenant: str, data: Mapping[str, Any]
 ) -> None:
     """Write the event in the transaction of what it tells of."""
-    connection.execute(
-        insert(review_events).values(
-            id=uuid.uuid4().hex,
-            kind=kind.value,
-            item_id=item_id,
-            tenant=tenant,
-            occurred_ms=now_ms(),
-            data=json.dumps(data),
-        )
-    )
+    record_all(connection, [event(kind, item_id, tenant, data)])
+
+
+def record_all(connection: Connection, told: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(_INSERT, told)
 
 
 def head_of(connection: Connection) -> int:

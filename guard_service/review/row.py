@@ -1,6 +1,7 @@
 """Between rows and nouns."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,7 +72,7 @@ def item_from_row(row: RowMapping, **given: Any) -> ReviewItem:
     )
 
 
-def data_of_item(item: ReviewItem) -> dict[str, Any]:
+def data_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the event of a new item tells: what the item is, not how it will be shown to people."""
     told = (
         "request_id",
@@ -84,18 +85,16 @@ def data_of_item(item: ReviewItem) -> dict[str, Any]:
         "policy_version",
         "model",
     )
-    row = row_from_item(item)
     return {name: row[name] for name in told} | {
-        "created_at": item.created_at.isoformat(),
-        "codes": list(item.codes),
-        "labels": dict(item.labels),
+        "created_at": row["created_at"].isoformat(),
+        "codes": list(codes_from_text(row["codes"])),
+        "labels": json.loads(row["labels"]),
     }
 
 
-def decision_of_item(item: ReviewItem) -> dict[str, Any]:
+def decision_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the audit log keeps for ever: nothing that the caller wrote, nor a hash of it."""
     told = "reason", "action", "unsafe_score", "codes", "policy", "policy_version", "model"
-    row = row_from_item(item)
     return {name: row[name] for name in told}
 
 

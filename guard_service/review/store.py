@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from functools import partial
 
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
@@ -16,17 +15,12 @@ from guard_service.review.claim import Reviewer
 from guard_service.review.database import Database
 from guard_service.review.dialect import clock_ms
 from guard_service.review.erasure import MAX_ERASED, erase_expired, erase_subject
-from guard_service.review.event import EventKind
-from guard_service.review.evidence import keep_evidence
+from guard_service.review.intake import MAX_TAKEN, take_in
 from guard_service.review.item import Lane, Outcome, Page, Record, Resolution, ReviewItem
 from guard_service.review.keyring import Keyring, beside
-from guard_service.review.outbox import record
 from guard_service.review.row import (
-    data_of_item,
-    decision_of_item,
     item_from_row,
     resolution_from_row,
-    row_from_item,
 )
 from guard_service.review.table import (
     of_tenant,
@@ -35,6 +29,7 @@ from guard_service.review.table import (
     review_resolutions,
 )
 from guard_service.review.text import Texts
+from guard_service.review.together import Together
 
 _PURGE_EVERY_S = 600.0
 
@@ -46,6 +41,7 @@ class ReviewStore:
         self.database = Database(url)
         self._keyring = Keyring(keys_url or beside(url))
         self._texts = Texts(sealer or Sealer(), self._keyring)
+        self._intake = Together(self.add_all, MAX_TAKEN)
         self._purging: asyncio.Task[None] | None = None
 
     @property
@@ -67,11 +63,11 @@ class ReviewStore:
 
     async def add(self, item: ReviewItem) -> str:
         """Write the item to disk; its id, or that of the same item if it was written before."""
-        return await self.database.run(partial(self._add, item))
+        return await self._intake.add(item)
 
     async def add_all(self, items: Sequence[ReviewItem]) -> list[str]:
-        """The same for many, in one transaction."""
-        return await self.database.run(lambda c: [self._add(item, c) for item in items])
+        """The same for up to MAX_TAKEN, in one transaction."""
+        return await self.database.run(lambda c: take_in(c, items, self._texts))
 
     async def get(self, item_id: str, tenant: str | None = None) -> Record:
         """The item; what people said of it only once nobody's look is outstanding."""
@@ -109,24 +105,6 @@ class ReviewStore:
             connection.execute(insert(review_reads).values(read))
             note(connection, Act.READ, item.id, item.tenant, reviewer.name)
         return text
-
-    def _add(self, item: ReviewItem, connection: Connection) -> str:
-        columns = review_items.c
-        same = select(columns.id).where(
-            columns.tenant == item.tenant,
-            columns.request_id == item.request_id,
-            columns.conversation_digest == item.conversation_digest,
-        )
-        if (found := connection.execute(same).scalar()) is not None:
-            return str(found)
-        connection.execute(insert(review_items).values(row_from_item(item)))
-        if item.conversation is not None and item.place.keep_text_s:
-            self._texts.keep(connection, item, item.conversation)
-        if item.evidence is not None:
-            keep_evidence(connection, item.id, item.evidence)
-        record(connection, EventKind.ADDED, item.id, item.tenant, data_of_item(item))
-        note(connection, Act.DECIDED, item.id, item.tenant, **decision_of_item(item))
-        return item.id
 
     async def _erase_all(self, erase: Callable[[Connection], int]) -> int:
         num_erased = 0

@@ -9,13 +9,21 @@ from review_items import item
 
 from guard_service.errors import SinkUnavailable
 from guard_service.review.event import Event, EventKind
-from guard_service.review.row import data_of_item, utc_from_ms
+from guard_service.review.row import data_of_row, row_from_item, utc_from_ms
 from guard_service.review.sink.choice import open_sinks
 
 
 def event(number: int) -> Event:
     made, at = item(number), utc_from_ms(number)
-    return Event(f"{number:032x}", EventKind.ADDED, made.id, "acme", at, data_of_item(made), number)
+    return Event(
+        f"{number:032x}",
+        EventKind.ADDED,
+        made.id,
+        "acme",
+        at,
+        data_of_row(row_from_item(made)),
+        number,
+    )
 
 
 EVENTS = [event(number) for number in range(1, 4)]

@@ -1,0 +1,59 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+from review_items import item
+from sqlalchemy import Connection, event, text
+
+from guard_service.review.cipher import Sealer
+from guard_service.review.intake import take_in
+from guard_service.review.keyring import Keyring
+from guard_service.review.store import ReviewStore
+from guard_service.review.text import Texts
+
+TEXTS = Texts(Sealer(), Keyring("sqlite://"))
+_NUM_ITEMS = 3000
+
+
+async def test_the_same_item_is_written_once_in_a_group_and_after_one(store: ReviewStore) -> None:
+    one, other = item(1), item(2, tenant="acme", request_id="request\x00")
+    again = replace(one, id="a" * 32)
+    assert await store.add_all([one, other, again]) == [one.id, other.id, one.id]
+    assert await store.add_all([again, replace(other, id="b" * 32)]) == [one.id, other.id]
+    assert len((await store.list_items(10)).items) == 2
+    assert await store.add_all([]) == []
+
+
+async def test_items_of_one_group_have_an_event_and_an_entry_each(store: ReviewStore) -> None:
+    items = [item(number) for number in range(5)]
+    await store.add_all(items)
+    for table in "review_events", "review_audit":
+        told = text(f"SELECT item_id FROM {table} ORDER BY sequence")
+        rows = await store.database.read(lambda c, told=told: c.execute(told).scalars().all())
+        assert rows == [each.id for each in items]
+
+
+def plans(connection: Connection, num_items: int) -> Sequence[str]:
+    """Of the statement that asks what is there already."""
+    told: list[str] = []
+    explain = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+
+    def note(_: object, __: object, statement: str, given: object, *___: object) -> None:
+        if "wanted" in statement and not statement.startswith("EXPLAIN"):
+            rows = connection.exec_driver_sql(explain + statement, given).all()  # type: ignore[arg-type]
+            told.append("\n".join(str(row[-1]) for row in rows))
+
+    event.listen(connection, "before_cursor_execute", note)
+    take_in(connection, [item(number) for number in range(num_items)], TEXTS)
+    event.remove(connection, "before_cursor_execute", note)
+    return told
+
+
+async def test_what_is_there_already_is_found_by_its_key(store: ReviewStore) -> None:
+    for start in range(0, _NUM_ITEMS, 500):
+        await store.add_all([item(start + number) for number in range(500)])
+    await store.database.run(lambda c: c.execute(text("ANALYZE")))
+    for num_items in (1, 7):
+        (plan,) = await store.database.run(lambda c, n=num_items: plans(c, n))
+        assert "SEARCH review_items USING INDEX" in plan or "Index Scan" in plan, plan
+        assert "SCAN review_items" not in plan
+        assert "Seq Scan" not in plan
