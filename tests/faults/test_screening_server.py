@@ -58,14 +58,16 @@ def place_of(told: dict[str, Any]) -> tuple[int, int]:
     return told["line"], told["message"]
 
 
-def kill_now_and_then(server: Replica, record: Path, ended: Event, killed: list[int]) -> None:
+def kill_now_and_then(
+    server: Replica, record: Path, ended: Event, killed: list[int], every_s: float
+) -> None:
     """At a random moment of each of its lives, but not before it was asked something."""
     draw = random.Random(SEED)
     while len(killed) < KILLS and not ended.is_set():
         size = record.stat().st_size
         while record.stat().st_size == size and not ended.wait(0.01):
             pass
-        if not ended.wait(draw.uniform(0, 0.5)):
+        if not ended.wait(draw.uniform(0, 2 * every_s)):
             killed.append(server.end(signal.SIGKILL))
             server.start()
 
@@ -89,10 +91,12 @@ def test_a_server_that_is_killed_meanwhile_changes_nothing(tmp_path: Path) -> No
     else:
         write_log(log, 4 * CHUNK_LINES + 17)
     with serving(tmp_path, GUARD_TEST_READ=str(record)) as server:
+        began_s = time.monotonic()
         undisturbed = screen(log, tmp_path / "undisturbed", server.address)
+        every_s = (time.monotonic() - began_s) / KILLS  # so that they are spread over all of it
         num_once = len(asked(record))
         ended, killed = Event(), list[int]()
-        killer = Thread(target=kill_now_and_then, args=(server, record, ended, killed))
+        killer = Thread(target=kill_now_and_then, args=(server, record, ended, killed, every_s))
         killer.start()
         started_s = time.monotonic()
         disturbed = screen(log, tmp_path / "out", server.address)
