@@ -65,6 +65,10 @@ class Conversation:
     def judged(self) -> Message:
         return self.messages[-1]
 
+    @property
+    def num_bytes(self) -> int:
+        return sum(message.num_bytes for message in self.messages)
+
     def digest(self) -> str:
         """SHA-256 over roles and texts: equal conversations have equal digests."""
         parts = [
@@ -82,7 +86,7 @@ def check_conversation(conversation: Conversation, limits: Limits) -> None:
     if len(messages) > limits.max_messages:
         problem = f"{len(messages)} messages, at most {limits.max_messages} are judged"
         raise ConversationTooLong((Violation("messages", problem),))
-    num_bytes = sum(message.num_bytes for message in messages)
+    num_bytes = conversation.num_bytes
     if num_bytes > limits.max_conversation_bytes:
         problem = f"{num_bytes} UTF-8 bytes, at most {limits.max_conversation_bytes} are judged"
         raise ConversationTooLong((Violation("messages", problem),))

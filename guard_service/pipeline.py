@@ -37,6 +37,9 @@ from guard_service.view import View
 # Before the caller's deadline, so that the answer arrives while somebody waits for it.
 _MARGIN_S = 0.025
 
+# Such a text is encoded in less time than it takes to hand it to a thread and back.
+_SHORT_BYTES = 256
+
 
 class Assessment(Enum):
     COMPLETE = "complete"
@@ -125,12 +128,8 @@ class Pipeline:
         check = _prepare(check)
         try:
             async with _until(check.caller.deadline_s):
-                # In a thread: a long text takes a while, and encoding it leaves the GIL.
-                question = await asyncio.to_thread(
-                    build_question, self.tokenizer, check.conversation, check.judge, policy
-                )
-                # Once begun it must end, or the tenant is charged amiss.
-                await asyncio.shield(check.settle(usage_of(question.prompts).prompt_tokens))
+                question = await self._ask(check, policy)
+                await check.settle(usage_of(question.prompts).prompt_tokens)
                 answers = await self.reader.read(question.prompts, check.caller)
                 readings = [check_reading(a.reading, self.min_label_mass) for a in answers]
                 verdict = read_verdict(readings, policy)
@@ -156,6 +155,13 @@ class Pipeline:
         )
         self.on_verdict(check, outcome)
         return outcome
+
+    async def _ask(self, check: Check, policy: Policy) -> Question:
+        given = self.tokenizer, check.conversation, check.judge, policy
+        if check.conversation.num_bytes <= _SHORT_BYTES:
+            return build_question(*given)
+        # In a thread: a long text takes a while, and encoding it leaves the GIL.
+        return await asyncio.to_thread(build_question, *given)
 
     def _policy(self, check: Check) -> Policy:
         policy = self.policies.get(check.policy or self.default_policy)

@@ -69,6 +69,8 @@ def check_reading(reading: Reading, min_label_mass: float) -> Reading:
 def read_verdict(readings: Sequence[Reading], policy: Policy) -> Verdict:
     """The verdict on all windows of a conversation: the worst one's, with the flags of all."""
     verdicts = [_judge(reading, policy) for reading in readings]
+    if len(verdicts) == 1:
+        return verdicts[0]
     ranks = [(verdict.is_unsafe, verdict.unsafe_score) for verdict in verdicts]
     number = ranks.index(max(ranks))
     worst = verdicts[number]

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from guard_service import __version__
 from guard_service.conversation import Limits
@@ -158,6 +159,7 @@ def _category(category: HazardCategory) -> str:
     return pb.HazardCategory.Name(number)
 
 
+@cache
 def wire_name(member: Enum) -> str:
     """ON_UNAVAILABLE_ALLOW for OnUnavailable.ALLOW: the contract's names are ours, prefixed."""
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(member).__name__).upper()

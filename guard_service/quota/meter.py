@@ -1,5 +1,6 @@
 """Charges each check to its tenant: by bytes before anything is done, by tokens once counted."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ class _Charge:
         """Charge exactly so many tokens, whatever was charged before."""
         more, self.num_tokens = num_tokens - self.num_tokens, num_tokens
         if more and self.quota.tokens_per_minute:
-            await self.limiter.correct(self.tenant, self.quota, more)
+            # Once begun it must end, or the tenant is charged amiss.
+            await asyncio.shield(self.limiter.correct(self.tenant, self.quota, more))
 
 
 @dataclass(frozen=True, slots=True)
