@@ -11,11 +11,12 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripted_judge import JUDGED, ScriptedJudge
+from shared_data import shared_file
 
 from guard_service.config import Settings
 from guard_service.review.store import ReviewStore
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from guard_service.screening.cluster import Cluster, ClusterScreening
 
 CHUNK_LINES = 500
+LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))
 TERMS = Terms(
     inputs=(),
     judge=(),
@@ -68,6 +70,26 @@ def write_log(path: Path, num_lines: int) -> Path:
     for n in range(0, num_lines, 97):
         lines[n] = draw.choice([b"{broken\n", b"\n", b'{"a":1}\n', line(n, "unreadable")])
     path.write_bytes(b"".join(lines))
+    return path
+
+
+def make_log(sample: Path, path: Path, num_lines: int) -> None:
+    """So many lines of the sample, each unlike any other."""
+    lines = [json.loads(line) for line in sample.read_bytes().splitlines()]
+    with path.open("w") as file:
+        for number, line in enumerate(islice(cycle(lines), num_lines)):
+            first, *rest = line["request"]["messages"]
+            unlike = {"role": "system", "content": f"Conversation {number}."}
+            told = {"messages": [unlike, first, *rest], "user": f"user-{number}"}
+            request = line["request"] | told
+            file.write(json.dumps(line | {"request": request}) + "\n")
+
+
+def made_log(path: Path, num_lines: int) -> Path:
+    """So many made up lines, or GUARD_TEST_SCREEN_LINES of the sample."""
+    if not LINES:
+        return write_log(path, num_lines)
+    make_log(shared_file("data/chatlog_sample.jsonl"), path, LINES)
     return path
 
 

@@ -14,17 +14,15 @@ SQLite.
 
 import argparse
 import asyncio
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
-from itertools import cycle, islice
 from pathlib import Path
 
-from screened import POLICY, REFERRED, opened_store
+from screened import POLICY, REFERRED, make_log, opened_store
 from scripted_judge import JUDGED, ScriptedJudge
 
 from guard_service.screening.chunk import LineReader
@@ -57,17 +55,6 @@ class Forgetful(ScriptedJudge):
         answers = await super().judge(items)
         self.asked.clear()
         return answers
-
-
-def make_log(sample: Path, path: Path, num_lines: int) -> None:
-    lines = [json.loads(line) for line in sample.read_bytes().splitlines()]
-    with path.open("w") as file:
-        for number, line in enumerate(islice(cycle(lines), num_lines)):
-            first, *rest = line["request"]["messages"]
-            unlike = {"role": "system", "content": f"Conversation {number}."}
-            told = {"messages": [unlike, first, *rest], "user": f"user-{number}"}
-            request = line["request"] | told
-            file.write(json.dumps(line | {"request": request}) + "\n")
 
 
 def anonymous_mb() -> float:

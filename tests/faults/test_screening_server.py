@@ -15,7 +15,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from benchmarks.bench_screening import make_log
 from faults.replica import Replica
 from screened import (
     CHUNK_LINES,
@@ -23,12 +22,12 @@ from screened import (
     READER,
     TERMS,
     asked,
+    made_log,
     published,
     rejects,
     rows,
     write_log,
 )
-from shared_data import shared_file
 
 from guard_service.judging import judging_there
 from guard_service.screening.output import Output
@@ -36,7 +35,6 @@ from guard_service.screening.source import find_sources
 
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 KILLS = int(os.environ.get("GUARD_TEST_SERVER_KILLS", "0"))
-LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
 
 
 def screen(log: Path, out: Path, address: str) -> dict[str, str]:
@@ -85,11 +83,7 @@ def serving(folder: Path, **environment: str) -> Iterator[Replica]:
 
 @pytest.mark.skipif(not KILLS, reason="takes a while: GUARD_TEST_SERVER_KILLS=2 runs it")
 def test_a_server_that_is_killed_meanwhile_changes_nothing(tmp_path: Path) -> None:
-    log, record = tmp_path / "log.jsonl", tmp_path / "read"
-    if LINES:
-        make_log(shared_file("data/chatlog_sample.jsonl"), log, LINES)
-    else:
-        write_log(log, 4 * CHUNK_LINES + 17)
+    log, record = made_log(tmp_path / "log.jsonl", 4 * CHUNK_LINES + 17), tmp_path / "read"
     with serving(tmp_path, GUARD_TEST_READ=str(record)) as server:
         began_s = time.monotonic()
         undisturbed = screen(log, tmp_path / "undisturbed", server.address)

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -17,8 +17,10 @@ from screened import (
     CHUNK_LINES,
     TERMS,
     asked,
+    made_log,
     published,
     recording_worker,
+    rows,
     screen,
     worker_of_another_model,
     write_log,
@@ -28,6 +30,7 @@ from scripted_judge import JUDGED
 from guard_service.errors import ScreeningRefused, ScreeningStopped
 from guard_service.screening.engines import Engines
 from guard_service.screening.run import Watch
+from guard_service.screening.subject import DIGEST_BYTES
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
 from guard_service.screening.cluster import Cluster, OpenBench, connected  # noqa: E402
@@ -85,29 +88,41 @@ def test_two_workers_publish_what_one_process_publishes(tmp_path: Path, format: 
     assert not (tmp_path / "out/_screening/seen").exists()
 
 
-def kill_now_and_then(folder: Path, num_kills: int, ended: Event, killed: list[int]) -> None:
-    """Workers that have opened their engine, at random moments."""
-    draw, dead = random.Random(SEED), set[int]()
-    while len(killed) < num_kills and not ended.wait(draw.uniform(0.05, 0.4)):
-        alive = {int(path.name.split("-")[1]) for path in folder.glob("worker-*")} - dead
-        if alive:
-            dead.add(pid := draw.choice(sorted(alive)))
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
+def kill_at(moments: Iterable[int], folder: Path, ended: Event, killed: list[int]) -> None:
+    """A worker that has opened its engine, each time that so many conversations were judged."""
+    draw = random.Random(SEED)
+    for moment in moments:
+        alive = set[int]()
+        while not alive or num_asked(folder) < moment:
+            if ended.wait(0.005):
+                return
+            alive = {int(path.name.split("-")[1]) for path in folder.glob("worker-*")}
+            alive -= set(killed)
+        os.kill(pid := draw.choice(sorted(alive)), signal.SIGKILL)
+        killed.append(pid)
+
+
+def num_asked(folder: Path) -> int:
+    path = folder / "asked"
+    return path.stat().st_size // DIGEST_BYTES if path.exists() else 0
 
 
 def test_workers_that_are_killed_lose_no_line_and_repeat_at_most_a_chunk(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "log.jsonl", 4 * (2 + KILLS) * CHUNK_LINES + 17)
+    log = made_log(tmp_path / "log.jsonl", 4 * (2 + KILLS) * CHUNK_LINES + 17)
+    undisturbed = here(log, tmp_path / "here")
+    draw, num_rows = random.Random(SEED), len(rows(tmp_path / "here"))
+    # Of equal conversations only one is judged: so many are in any case.
+    moments = sorted(draw.randrange(num_rows * 3 // 4) for _ in range(KILLS))
     ended, killed = Event(), list[int]()
-    killer = Thread(target=kill_now_and_then, args=(tmp_path, KILLS, ended, killed))
+    killer = Thread(target=kill_at, args=(moments, tmp_path, ended, killed))
     killer.start()
     try:
         screen([log], tmp_path / "out", bench=on_cluster(partial(recording_worker, tmp_path)))
     finally:
         ended.set()
         killer.join()
-    assert killed
-    assert published(tmp_path / "out") == here(log, tmp_path / "here")
+    assert len(killed) == KILLS
+    assert published(tmp_path / "out") == undisturbed
     times = Counter(asked(tmp_path / "asked"))
     repeated = sum(times.values()) - len(times)
     assert repeated <= len(killed) * 2 * CHUNK_LINES  # a line is two messages

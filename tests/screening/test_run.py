@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from benchmarks.bench_screening import make_log
 from screened import (
     CHUNK_LINES,
     asked,
     line,
+    made_log,
     published,
     rejects,
     rows,
@@ -32,7 +32,6 @@ from guard_service.screening.subject import Item
 
 KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
-LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))  # of the sample, each unlike any other
 
 
 def test_two_thousand_lines_are_all_accounted_for(tmp_path: Path) -> None:
@@ -53,11 +52,8 @@ def test_two_thousand_lines_are_all_accounted_for(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_moment_costs_at_most_a_chunk_and_changes_nothing(tmp_path: Path) -> None:
-    log, out, record = tmp_path / "log.jsonl", tmp_path / "out", tmp_path / "asked"
-    if LINES:
-        make_log(shared_file("data/chatlog_sample.jsonl"), log, LINES)
-    else:
-        write_log(log, 12 * CHUNK_LINES + 17)
+    log = made_log(tmp_path / "log.jsonl", 12 * CHUNK_LINES + 17)
+    out, record = tmp_path / "out", tmp_path / "asked"
     undisturbed = ScriptedJudge()
     screen([log], tmp_path / "undisturbed", undisturbed)
     draw, num_kills = random.Random(SEED), 0
