@@ -13,12 +13,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from consoles import Browser, Opened, opened
+from plans import plans_of
 from services import postgresql_url
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
 from guard_service.review.account import Role
 from guard_service.review.claim import Answer, Held, Reviewer, Route
@@ -86,16 +86,13 @@ async def time_claims(console: Opened, num: int) -> None:
 
 def explained(connection: Connection, reviewer: Reviewer, route: Route) -> str:
     """By which indexes an item is chosen, and how long the database itself takes for that."""
-    plans: list[str] = []
-
-    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
-        if "review_items" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(f"EXPLAIN ANALYZE {statement}", parameters).all()
-            plans.append("\n".join(row[0] for row in rows))
-
-    event.listen(connection, "before_cursor_execute", note)
-    choose(connection, free_for(reviewer, route, Lane.RANKED, now_ms()), now_ms())
-    event.remove(connection, "before_cursor_execute", note)
+    free = free_for(reviewer, route, Lane.RANKED, now_ms())
+    plans = plans_of(
+        connection,
+        "review_items",
+        lambda: choose(connection, free, now_ms()),
+        "EXPLAIN ANALYZE",
+    )
     took = sum(float(each) for plan in plans for each in re.findall(r"Time: ([\d.]+) ms", plan))
     indexes = sorted({each for plan in plans for each in re.findall(r"using (\w+)", plan)})
     scans = [plan for plan in plans if "Seq Scan on review_items" in plan]

@@ -1,8 +1,8 @@
-from collections.abc import Sequence
 from dataclasses import replace
 
+from plans import plans_of
 from review_items import item
-from sqlalchemy import Connection, event, text
+from sqlalchemy import text
 
 from guard_service.review.cipher import Sealer
 from guard_service.review.intake import take_in
@@ -32,28 +32,15 @@ async def test_items_of_one_group_have_an_event_and_an_entry_each(store: ReviewS
         assert rows == [each.id for each in items]
 
 
-def plans(connection: Connection, num_items: int) -> Sequence[str]:
-    """Of the statement that asks what is there already."""
-    told: list[str] = []
-    explain = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
-
-    def note(_: object, __: object, statement: str, given: object, *___: object) -> None:
-        if "wanted" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(explain + statement, given).all()  # type: ignore[arg-type]
-            told.append("\n".join(str(row[-1]) for row in rows))
-
-    event.listen(connection, "before_cursor_execute", note)
-    take_in(connection, [item(number) for number in range(num_items)], TEXTS)
-    event.remove(connection, "before_cursor_execute", note)
-    return told
-
-
 async def test_what_is_there_already_is_found_by_its_key(store: ReviewStore) -> None:
     for start in range(0, _NUM_ITEMS, 500):
         await store.add_all([item(start + number) for number in range(500)])
     await store.database.run(lambda c: c.execute(text("ANALYZE")))
     for num_items in (1, 7):
-        (plan,) = await store.database.run(lambda c, n=num_items: plans(c, n))
+        items = [item(number) for number in range(num_items)]
+        (plan,) = await store.database.run(
+            lambda c, items=items: plans_of(c, "wanted", lambda: take_in(c, items, TEXTS))
+        )
         assert "SEARCH review_items USING INDEX" in plan or "Index Scan" in plan, plan
         assert "SCAN review_items" not in plan
         assert "Seq Scan" not in plan

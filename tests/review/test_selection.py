@@ -4,8 +4,9 @@ import random
 from collections import Counter
 
 import pytest
+from plans import plans_of
 from review_items import item
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import Connection, insert, text
 
 from guard_service.review.claim import USUAL, Reviewer, Route
 from guard_service.review.dialect import now_ms
@@ -52,18 +53,12 @@ def fill(connection: Connection) -> None:
 
 def plans(connection: Connection, reviewer: Reviewer, route: Route) -> list[str]:
     """Of every statement with which an item is chosen."""
-    told: list[str] = []
-    explain = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
-
-    def note(_: object, cursor: object, statement: str, parameters: object, *__: object) -> None:
-        if "review_items" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(explain + statement, parameters).all()  # type: ignore[arg-type]
-            told.append("\n".join(str(row[-1]) for row in rows))
-
-    event.listen(connection, "before_cursor_execute", note)
     free = free_for(reviewer, route, Lane.RANKED, now_ms())
-    assert choose(connection, free, now_ms()) is not None
-    event.remove(connection, "before_cursor_execute", note)
+    chosen = list[int | None]()
+    told = plans_of(
+        connection, "review_items", lambda: chosen.append(choose(connection, free, now_ms()))
+    )
+    assert chosen != [None]
     return told
 
 
