@@ -1,9 +1,10 @@
 """New items into the database: many in a few statements, each with all that belongs to it."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, column, insert, select, values
+from sqlalchemy import Connection, Select, and_, bindparam, insert, or_, select
 
 from guard_service.review.audit import Act, entry, note_all
 from guard_service.review.event import EventKind
@@ -16,12 +17,12 @@ from guard_service.review.text import Texts
 
 columns = review_items.c
 
-MAX_TAKEN = 500  # at once: each is asked for with three values, and SQLite takes 32,766
+MAX_TAKEN = 256  # at once: SQLite takes an expression of up to a thousand parts
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]  # what makes an item the same as one written before
 
-_KEY = columns.tenant, columns.request_id, columns.conversation_digest
+_KEY = "tenant", "request_id", "conversation_digest"
 _INSERT = insert(review_items)
 
 
@@ -64,8 +65,21 @@ def _key(item: ReviewItem) -> Key:
 def _known(connection: Connection, items: Sequence[ReviewItem]) -> dict[Key, str]:
     keys = list(map(_key, items))
     keys += keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))  # few statements to plan
-    named = values(*(column(each.name, each.type) for each in _KEY))
-    wanted = named.data(keys).cte("wanted")
-    is_same = and_(*(each == wanted.c[each.name] for each in _KEY))
-    rows = connection.execute(select(columns.id, *_KEY).join(wanted, is_same))
-    return {tuple(rest): item_id for item_id, *rest in rows}
+    given = {
+        f"{name}{n}": part
+        for n, key in enumerate(keys)
+        for name, part in zip(_KEY, key, strict=True)
+    }
+    return {tuple(rest): item_id for item_id, *rest in connection.execute(_same(len(keys)), given)}
+
+
+@cache
+def _same(num_keys: int) -> Select[Any]:
+    """Items of any of so many keys; written so that SQLite looks each up in the index, too."""
+    is_any = or_(
+        *(
+            and_(*(columns[name] == bindparam(f"{name}{n}") for name in _KEY))
+            for n in range(num_keys)
+        )
+    )
+    return select(columns.id, *(columns[name] for name in _KEY)).where(is_any)

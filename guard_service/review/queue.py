@@ -195,10 +195,10 @@ class ReviewQueue:
         """What the holder sees of the item: not how it was chosen, nor what others said."""
         row = self._held_row(connection, reviewer, held)
         item = item_from_row(row)
-        if with_text:
-            item = replace(item, conversation=self._store.read_text(connection, item, reviewer))
+        text = self._store.read_text(connection, item, reviewer) if with_text else None
+        is_kept = text is not None or has_text(connection, item.id)
         until = utc_from_ms(row["lease_until_ms"])
-        return Claim(item, held.token, until, has_text(connection, item.id))
+        return Claim(replace(item, conversation=text), held.token, until, is_kept)
 
     def _held_row(self, connection: Connection, reviewer: Reviewer, held: Held) -> RowMapping:
         statement = select(review_items).where(*self._holds(reviewer, held))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, column, select, values
+from sqlalchemy import ColumnElement, Connection, Integer, Select, column, select, text
 
 from guard_service.review.claim import Reviewer, Route, Shares
 from guard_service.review.item import Lane
@@ -13,7 +13,12 @@ from guard_service.review.table import of_tenant, review_items, review_resolutio
 items = review_items.c
 
 # Correlated with one probe: sixteen written out take a database longer to plan than to answer.
-_LEVELS = values(column("level", Integer)).data([(n,) for n in range(NUM_LEVELS)]).cte("levels")
+# As text, since SQLAlchemy compiles VALUES anew each time.
+_LEVELS = (
+    text(" UNION ALL ".join(f"SELECT {n} AS level" for n in range(NUM_LEVELS)))
+    .columns(column("level", Integer))
+    .cte("levels")
+)
 
 Free = Sequence[ColumnElement[bool]]
 
@@ -58,9 +63,8 @@ def choose(connection: Connection, free: Free, clock_ms: ColumnElement[int]) -> 
 def _levels(connection: Connection, free: Free, clock_ms: ColumnElement[int]) -> list[int]:
     """Levels with free items, the most urgent first; each is one probe of the index."""
     probe = _oldest(items.opened_ms, free, _LEVELS.c.level).scalar_subquery()
-    rows = connection.execute(select(_LEVELS.c.level, probe)).all()
-    now_ms = int(connection.execute(select(clock_ms)).scalar_one())
-    return by_urgency({level: ms for level, ms in rows if ms is not None}, now_ms)
+    rows = connection.execute(select(_LEVELS.c.level, probe, clock_ms)).all()
+    return by_urgency({level: ms for level, ms, _ in rows if ms is not None}, rows[0][2])
 
 
 def _oldest(column: ColumnElement[int], free: Free, level: Any) -> Select[Any]:

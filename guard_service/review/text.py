@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from guard_service.conversation import Conversation
 from guard_service.review.cipher import Sealed, SealedKey, Sealer
-from guard_service.review.dialect import clock_ms
+from guard_service.review.dialect import clock_ms, now_ms
 from guard_service.review.item import ReviewItem
 from guard_service.review.keyring import Keyring
 from guard_service.review.table import review_texts
@@ -33,7 +33,7 @@ class Texts:
     def read(self, connection: Connection, item: ReviewItem) -> Conversation | None:
         """None where none is kept, its time is over, or its key is gone."""
         statement = select(texts.key_id, texts.sealed).where(
-            texts.item_id == item.id, texts.expires_ms > clock_ms(connection)
+            texts.item_id == item.id, texts.expires_ms > now_ms()
         )
         row = connection.execute(statement).one_or_none()
         if row is None:
@@ -52,7 +52,5 @@ class Texts:
 
 
 def has_text(connection: Connection, item_id: str) -> bool:
-    kept = select(texts.item_id).where(
-        texts.item_id == item_id, texts.expires_ms > clock_ms(connection)
-    )
+    kept = select(texts.item_id).where(texts.item_id == item_id, texts.expires_ms > now_ms())
     return connection.execute(kept).scalar() is not None

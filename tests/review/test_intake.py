@@ -5,7 +5,7 @@ from review_items import item
 from sqlalchemy import text
 
 from guard_service.review.cipher import Sealer
-from guard_service.review.intake import take_in
+from guard_service.review.intake import MAX_TAKEN, take_in
 from guard_service.review.keyring import Keyring
 from guard_service.review.store import ReviewStore
 from guard_service.review.text import Texts
@@ -33,13 +33,15 @@ async def test_items_of_one_group_have_an_event_and_an_entry_each(store: ReviewS
 
 
 async def test_what_is_there_already_is_found_by_its_key(store: ReviewStore) -> None:
-    for start in range(0, _NUM_ITEMS, 500):
-        await store.add_all([item(start + number) for number in range(500)])
+    for start in range(0, _NUM_ITEMS, MAX_TAKEN):
+        await store.add_all([item(start + number) for number in range(MAX_TAKEN)])
     await store.database.run(lambda c: c.execute(text("ANALYZE")))
-    for num_items in (1, 7):
+    for num_items in (1, 7, MAX_TAKEN):
         items = [item(number) for number in range(num_items)]
         (plan,) = await store.database.run(
-            lambda c, items=items: plans_of(c, "wanted", lambda: take_in(c, items, TEXTS))
+            lambda c, items=items: plans_of(
+                c, "SELECT review_items", lambda: take_in(c, items, TEXTS)
+            )
         )
         assert "SEARCH review_items USING INDEX" in plan or "Index Scan" in plan, plan
         assert "SCAN review_items" not in plan
