@@ -85,13 +85,15 @@ torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILL
 	GUARD_TEST_POWER_CUTS=$${GUARD_TEST_POWER_CUTS:-5000} \
 	GUARD_TEST_EVENTS=$${GUARD_TEST_EVENTS:-20000} \
 	GUARD_TEST_STEPS=$${GUARD_TEST_STEPS:-200000} \
+	GUARD_TEST_REVIEWERS=$${GUARD_TEST_REVIEWERS:-64} GUARD_TEST_ITEMS=$${GUARD_TEST_ITEMS:-2000} \
+	GUARD_TEST_CLAIMS=$${GUARD_TEST_CLAIMS:-15000} GUARD_TEST_DOUBLES=$${GUARD_TEST_DOUBLES:-1000} \
 	GUARD_TEST_MESSAGES=$${GUARD_TEST_MESSAGES:-500000} \
 	GUARD_TEST_STRINGS=$${GUARD_TEST_STRINGS:-1000000} GUARD_TEST_REQUESTS=$${GUARD_TEST_REQUESTS:-1000000} \
 	GUARD_TEST_SCREEN_KILLS=$${GUARD_TEST_SCREEN_KILLS:-200} \
 	GUARD_TEST_SCREEN_LINES=$${GUARD_TEST_SCREEN_LINES:-100000} \
-	GUARD_TEST_SERVER_KILLS=$${GUARD_TEST_SERVER_KILLS:-20} GUARD_TEST_RAY_KILLS=$${GUARD_TEST_RAY_KILLS:-50} \
+	GUARD_TEST_SERVER_KILLS=$${GUARD_TEST_SERVER_KILLS:-200} GUARD_TEST_RAY_KILLS=$${GUARD_TEST_RAY_KILLS:-100} \
 	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py tests/engine/test_batcher.py tests/review/test_queue_machine.py \
-		tests/screening/test_run.py tests/screening/test_cluster.py tests/screening/test_referral.py
+		tests/review/test_claimers.py tests/screening/test_run.py tests/screening/test_cluster.py tests/screening/test_referral.py
 	$(MAKE) planted
 
 planted: install ## Plant defects in a copy, one by one: a named test must catch each
