@@ -32,7 +32,7 @@ from guard_service.review.item import Lane
 from guard_service.review.look import Look, check_known, keep_look, reopen, take_back, update_of
 from guard_service.review.once import Call, once
 from guard_service.review.row import item_from_row, utc_from_ms
-from guard_service.review.selection import choose, draw_lanes, free_for
+from guard_service.review.selection import Free, choose, draw_lanes, free_for
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import of_tenant, review_items
 from guard_service.review.text import has_text
@@ -166,19 +166,24 @@ class ReviewQueue:
         self, connection: Connection, reviewer: Reviewer, lease_s: float, route: Route
     ) -> dict[str, Any] | None:
         for lane in draw_lanes(self._shares, self._draw()):
-            chosen = choose(
-                connection, free_for(reviewer, route, lane, self._clock_ms), self._clock_ms
-            )
-            if chosen is not None:
-                return self._take(connection, reviewer, chosen, lease_s)
+            free = free_for(reviewer, route, lane, self._clock_ms)
+            while (chosen := choose(connection, free, self._clock_ms)) is not None:
+                taken = self._take(connection, reviewer, (items.sequence == chosen, *free), lease_s)
+                if taken is not None:
+                    return taken
         return None
 
     def _take(
-        self, connection: Connection, reviewer: Reviewer, sequence: int, lease_s: float
-    ) -> dict[str, Any]:
+        self, connection: Connection, reviewer: Reviewer, free: Free, lease_s: float
+    ) -> dict[str, Any] | None:
+        """None where it is not free for them any more.
+
+        PostgreSQL chooses by what it saw when it began to look: the same person may have looked at
+        the item meanwhile, and left it to others.
+        """
         statement = (
             update(review_items)
-            .where(items.sequence == sequence)
+            .where(*free)
             .values(
                 holder=reviewer.name,
                 token=items.token + 1,
@@ -186,8 +191,8 @@ class ReviewQueue:
             )
             .returning(items.id, items.token)
         )
-        item_id, token = connection.execute(statement).one()
-        return {"item_id": item_id, "token": token}
+        row = connection.execute(statement).one_or_none()
+        return None if row is None else {"item_id": row.id, "token": row.token}
 
     def _held(
         self, connection: Connection, reviewer: Reviewer, held: Held, *, with_text: bool = True

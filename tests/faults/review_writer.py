@@ -26,8 +26,8 @@ async def _write(url: str, number: int, acknowledge: Connection) -> None:
     for n in count():
         made = item(id=uuid.uuid4().hex, request_id=f"{number}-{n}", created_at=datetime.now(UTC))
         acknowledge.send(("added", await store.add(made)))
-        if n % 2 and (claim := await queue.claim(reviewer, 0.05)):
-            with suppress(ClaimLost):  # the lease is short, so that others take what is left
+        with suppress(ClaimLost):  # the lease is short, so that others take what is left
+            if n % 2 and (claim := await queue.claim(reviewer, 0.05)):
                 held = Held(claim.item.id, claim.token)
                 await queue.resolve(reviewer, held, Answer(Outcome.UPHELD))
                 acknowledge.send(("resolved", claim.item.id))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from review_items import end_lease, item
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from guard_service.errors import (
@@ -18,8 +18,9 @@ from guard_service.errors import (
 from guard_service.review.claim import Answer, Claim, Held, Reviewer, Route, Shares
 from guard_service.review.item import Lane, Outcome, Place
 from guard_service.review.queue import ReviewQueue
+from guard_service.review.selection import choose
 from guard_service.review.store import ReviewStore
-from guard_service.review.table import review_resolutions
+from guard_service.review.table import review_items, review_resolutions
 
 ANN, BEN, CAT = (Reviewer(name, "") for name in ("ann", "ben", "cat"))
 UPHELD, OVERTURNED = Answer(Outcome.UPHELD), Answer(Outcome.OVERTURNED, ("S2",))
@@ -236,6 +237,23 @@ async def test_the_same_claim_sent_twice_at_once_is_one(store: ReviewStore) -> N
     queue = ReviewQueue(store, draw=lambda: 0.9)
     claims = await asyncio.gather(*(queue.claim(ANN, 60, request_id="c") for _ in range(8)))
     assert len({(c.item.id, c.token) for c in claims if c}) == 1
+
+
+async def test_who_has_looked_while_the_database_was_choosing_is_given_another_item(
+    store: ReviewStore, queue: ReviewQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        await store.add(item(number, place=Place(looks_wanted=2)))
+    seen = (await taken(queue)).item.id
+    row = select(review_items.c.sequence).where(review_items.c.id == seen)
+    sequence = await store.database.read(lambda c: c.execute(row).scalar_one())
+    await queue.resolve(ANN, Held(seen, 1), UPHELD)
+    stale = iter([sequence])
+    monkeypatch.setattr(
+        "guard_service.review.queue.choose", lambda *given: next(stale, None) or choose(*given)
+    )
+    assert (await taken(queue)).item.id != seen
+    assert await queue.claim(ANN, 60) is None
 
 
 async def test_a_golden_item_goes_to_each_reviewer_once_and_keeps_its_outcome(
