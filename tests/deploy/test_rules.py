@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from services import missing
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
@@ -13,7 +13,7 @@ RULES = DEPLOY / "prometheus" / "alerts.yml"
 
 def run(program: str, *arguments: str | Path) -> str:
     if not shutil.which(program):
-        pytest.skip(f"no {program} here")
+        missing(f"needs {program} on the path")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

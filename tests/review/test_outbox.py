@@ -113,11 +113,10 @@ def naive(connection: Connection, after: int) -> list[tuple[int, str]]:
     return [(row.sequence, row.id) for row in rows]
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer
 async def test_a_row_that_commits_late_is_missed_by_sequence_and_not_by_position(
     store: ReviewStore,
 ) -> None:
-    if store.database.is_sqlite:
-        pytest.skip("SQLite has one writer at a time")
     with store.database.engine.connect() as late:
         outbox.record(late, EventKind.ADDED, item(1).id, "", {})
         await store.add(item(2))
@@ -129,9 +128,8 @@ async def test_a_row_that_commits_late_is_missed_by_sequence_and_not_by_position
     assert await store.database.read(lambda c: naive(c, last)) == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer
 async def test_while_one_server_places_another_does_not_wait(store: ReviewStore) -> None:
-    if store.database.is_sqlite:
-        pytest.skip("SQLite has one writer at a time")
     await store.add(item())
     with store.database.engine.connect() as first:
         assert outbox.place(first) == 1
