@@ -58,9 +58,12 @@ class Database:
         """
         return await self._on_thread(lambda: self._transact(work))
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """The same for work that writes nothing, and keeps no writer waiting."""
-        return await self._on_thread(lambda: self._read(work))
+    async def read(self, work: Callable[[Connection], T], limit_s: float | None = None) -> T:
+        """The same for work that writes nothing, and keeps no writer waiting.
+
+        PostgreSQL gives each statement five seconds, or `limit_s`.
+        """
+        return await self._on_thread(lambda: self._read(work, limit_s))
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         try:
@@ -77,8 +80,11 @@ class Database:
             with self.engine.begin() as connection:
                 return work(connection)
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def _read(self, work: Callable[[Connection], T], limit_s: float | None) -> T:
         with self.engine.execution_options(is_reading=True).connect() as connection:
+            if limit_s is not None and not self.is_sqlite:
+                limit = f"SET LOCAL statement_timeout = {int(limit_s * 1000)}"
+                connection.exec_driver_sql(limit)
             return work(connection)
 
     def _migrate(self, connection: Connection) -> None:

@@ -58,6 +58,7 @@ class ReviewStore:
         if self._purging:
             self._purging.cancel()
             await asyncio.gather(self._purging, return_exceptions=True)
+        await self._intake.finish()
         await self.database.stop()
         self._keyring.close()
 

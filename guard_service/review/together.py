@@ -27,6 +27,11 @@ class Together(Generic[T, R]):
             self._writing = asyncio.create_task(self._write_on())
         return await written
 
+    async def finish(self) -> None:
+        """Return once what waits is written, also for callers that left."""
+        if self._writing is not None:
+            await self._writing
+
     async def _write_on(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]

@@ -1,7 +1,9 @@
 """For leads and auditors: the figures, and single records with who said and read what."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 
 from starlette.requests import Request
@@ -18,6 +20,8 @@ from guard_service.web.desk import item_id_of
 from guard_service.web.page import render
 from guard_service.web.recent import Recent
 from guard_service.web.session import Person, Sessions, for_roles
+
+_PATIENCE_S = 0.15  # of who looks: then a page says that the figures are being counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,16 @@ class Board:
     @for_roles(OVERSEES)
     async def figures(self, _: Request, person: Person) -> Response:
         whose = person.account.tenant
-        figures = await self.read.get(whose, partial(read_figures, self.store.database, whose))
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                reading = partial(read_figures, self.store.database, whose)
+                figures = await self.read.get(whose, reading)
+        except TimeoutError:
+            return render("counting.html", 202, person=person, here="figures")
         return render(
             "figures.html",
             figures=figures,
+            counted=datetime.fromtimestamp(figures.counted_ms / 1000, UTC),
             flow=plot.flow(figures.days),
             distribution=plot.distribution(figures.scores),
             shares=_shares(figures),

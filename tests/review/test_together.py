@@ -60,6 +60,17 @@ async def test_what_a_caller_has_left_is_written_all_the_same() -> None:
     assert disk.written == [[0, 1, 2]]
 
 
+async def test_finishing_waits_for_what_callers_have_left() -> None:
+    disk = Disk()
+    together = Together(disk.write, 1)
+    calls = await begun(together, 0, 1)
+    for call in calls:
+        call.cancel()
+    disk.may_write.set()
+    await together.finish()
+    assert disk.written == [[0], [1]]
+
+
 async def test_after_a_failure_the_next_is_written() -> None:
     disk = Disk()
     together = Together(disk.write, 10)

@@ -8,6 +8,7 @@ import pytest
 from consoles import HASH, PASSWORD, kept_item
 from payloads import PAYLOADS
 from services import chromium
+from web.conftest import Counting
 
 from guard_service.config import Settings
 from guard_service.conversation import Conversation, Message, Role, ToolCall
@@ -35,6 +36,7 @@ class Site:
         context = await self.browser.new_context(**values)
         page = await context.new_page()
         await page.goto(self.address)
+        await page.wait_for_selector("#name:focus")
         await page.keyboard.type("ada")
         await page.keyboard.press("Tab")
         await page.keyboard.type(PASSWORD)
@@ -153,6 +155,18 @@ async def test_the_browser_of_this_test_would_execute_a_payload(site: Site) -> N
     await page.context.add_init_script("window.alert = () => console.log('alarm')")
     await page.goto(f"{site.address}/hole")
     assert alarms == ["alarm"]
+
+
+async def test_figures_come_by_themselves_once_they_are_counted(
+    site: Site, counting: Counting
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.async_playwright").Axe()
+    page = await site.page()
+    await page.keyboard.press("f")
+    await page.wait_for_selector("text=being counted")
+    assert (await axe.run(page)).violations_count == 0
+    counting.may_count.set()
+    await page.wait_for_selector("text=Inflow and backlog")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

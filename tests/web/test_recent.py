@@ -65,10 +65,37 @@ async def test_many_who_ask_at_once_wait_for_one_and_others_get_their_own() -> N
     assert await asyncio.gather(*asked) == [1, 1, 1, 2]
 
 
-async def test_an_error_is_told_and_not_kept() -> None:
+async def test_an_error_is_told_for_a_moment_and_then_it_is_tried_again() -> None:
     slow = Slow(1.0, fails=True)
     recent = Recent[int](slow.clock)
-    with pytest.raises(LookupError):
-        await recent.get("a", slow.compute)
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            await recent.get("a", slow.compute)
     slow.fails = False
+    slow.now_s += 6
     assert await recent.get("a", slow.compute) == 2
+
+
+async def test_what_nobody_waits_for_is_computed_all_the_same() -> None:
+    slow = Slow(1.0)
+    recent = Recent[int](slow.clock)
+    asked = asyncio.create_task(recent.get("a", slow.compute))
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.sleep(0.01)
+    assert await recent.get("a", slow.compute) == 1
+
+
+async def test_one_is_computed_at_a_time() -> None:
+    recent, now, most = Recent[int](), 0, 0
+
+    async def compute() -> int:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+        return most
+
+    await asyncio.gather(*(recent.get(key, compute) for key in "abc"))
+    assert most == 1

@@ -81,3 +81,5 @@ switched.addEventListener("change", () => {
 });
 const desk = document.getElementById("act");
 if (desk) keepLease(desk);
+const again = document.getElementById("again");
+if (again) setTimeout(() => location.replace(again.href), 2000);
