@@ -10,7 +10,8 @@ COMPILE := build/supply/bin/uv pip compile --quiet --universal --python-version 
 # What `make sbom` takes for torch; where PyPI's build is meant: --require-hashes -r deploy/locks/torch-cuda.txt
 TORCH ?= -c .ci/constraints.txt torch
 
-.PHONY: help install demo test check format serve bench bench-gpu torture planted test-gpu protos wheel lock sbom clean
+.PHONY: help install demo test check format serve bench bench-gpu planted torture torture-drains torture-kills \
+	torture-engine torture-review torture-screening test-gpu protos wheel lock sbom clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,27 +75,51 @@ bench: install ## Measure guard-tiny here, in turn with what a user would pick i
 bench-gpu: install ## Everything that needs a CUDA machine, in one run, into build/bench-gpu
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu
 
-torture: install ## The fault suite at length: GUARD_TEST_DEATHS, _DRAINS, _KILLS, _WRITER_KILLS, _STEPS, ...
-	GUARD_TEST_DEATHS=$${GUARD_TEST_DEATHS:-1000} GUARD_TEST_DRAINS=$${GUARD_TEST_DRAINS:-200} \
-	GUARD_TEST_KILLS=$${GUARD_TEST_KILLS:-200} GUARD_TEST_SHIFTS=$${GUARD_TEST_SHIFTS:-600} \
-	GUARD_TEST_WRITER_KILLS=$${GUARD_TEST_WRITER_KILLS:-10000} \
-	GUARD_TEST_RELAY_KILLS=$${GUARD_TEST_RELAY_KILLS:-300} GUARD_TEST_BROKER_CUTS=$${GUARD_TEST_BROKER_CUTS:-30} \
-	GUARD_TEST_BROKER_KILLS=$${GUARD_TEST_BROKER_KILLS:-30} \
-	GUARD_TEST_BACKEND_KILLS=$${GUARD_TEST_BACKEND_KILLS:-100} \
-	GUARD_TEST_POSTMASTER_KILLS=$${GUARD_TEST_POSTMASTER_KILLS:-30} \
-	GUARD_TEST_POWER_CUTS=$${GUARD_TEST_POWER_CUTS:-5000} \
-	GUARD_TEST_EVENTS=$${GUARD_TEST_EVENTS:-20000} \
-	GUARD_TEST_STEPS=$${GUARD_TEST_STEPS:-200000} \
-	GUARD_TEST_REVIEWERS=$${GUARD_TEST_REVIEWERS:-64} GUARD_TEST_ITEMS=$${GUARD_TEST_ITEMS:-2000} \
-	GUARD_TEST_CLAIMS=$${GUARD_TEST_CLAIMS:-15000} GUARD_TEST_DOUBLES=$${GUARD_TEST_DOUBLES:-1000} \
-	GUARD_TEST_MESSAGES=$${GUARD_TEST_MESSAGES:-500000} \
-	GUARD_TEST_STRINGS=$${GUARD_TEST_STRINGS:-1000000} GUARD_TEST_REQUESTS=$${GUARD_TEST_REQUESTS:-1000000} \
-	GUARD_TEST_SCREEN_KILLS=$${GUARD_TEST_SCREEN_KILLS:-200} \
-	GUARD_TEST_SCREEN_LINES=$${GUARD_TEST_SCREEN_LINES:-100000} \
-	GUARD_TEST_SERVER_KILLS=$${GUARD_TEST_SERVER_KILLS:-200} GUARD_TEST_RAY_KILLS=$${GUARD_TEST_RAY_KILLS:-100} \
-	$(BIN)/python -m pytest -s tests/faults tests/engine/test_tokenizer.py tests/engine/test_batcher.py tests/review/test_queue_machine.py \
-		tests/review/test_claimers.py tests/screening/test_run.py tests/screening/test_cluster.py tests/screening/test_referral.py
-	$(MAKE) planted
+torture: install ## The service's fault suite at length, two at a time: 45 minutes
+	$(MAKE) -j2 --output-sync=target torture-drains torture-kills torture-engine planted
+
+torture-drains: export GUARD_TEST_DRAINS ?= 200
+torture-drains:
+	$(BIN)/python -m pytest -s tests/faults/test_replicas.py -k drain
+
+torture-kills: export GUARD_TEST_KILLS ?= 200
+torture-kills:
+	$(BIN)/python -m pytest -s tests/faults/test_replicas.py -k killed
+
+torture-engine: export GUARD_TEST_DEATHS ?= 1000
+torture-engine: export GUARD_TEST_SHIFTS ?= 600
+torture-engine: export GUARD_TEST_MESSAGES ?= 500000
+torture-engine: export GUARD_TEST_STRINGS ?= 1000000
+torture-engine: export GUARD_TEST_REQUESTS ?= 1000000
+torture-engine:
+	$(BIN)/python -m pytest -s tests/faults/test_engine.py tests/faults/test_hostile_messages.py \
+		tests/faults/test_hostile_texts.py tests/engine/test_tokenizer.py tests/engine/test_batcher.py
+
+torture-review: export GUARD_TEST_WRITER_KILLS ?= 5000
+torture-review: export GUARD_TEST_RELAY_KILLS ?= 300
+torture-review: export GUARD_TEST_BROKER_CUTS ?= 30
+torture-review: export GUARD_TEST_BROKER_KILLS ?= 30
+torture-review: export GUARD_TEST_EVENTS ?= 20000
+torture-review: export GUARD_TEST_BACKEND_KILLS ?= 100
+torture-review: export GUARD_TEST_POSTMASTER_KILLS ?= 30
+torture-review: export GUARD_TEST_POWER_CUTS ?= 5000
+torture-review: export GUARD_TEST_STEPS ?= 200000
+torture-review: export GUARD_TEST_REVIEWERS ?= 64
+torture-review: export GUARD_TEST_ITEMS ?= 2000
+torture-review: export GUARD_TEST_CLAIMS ?= 15000
+torture-review: export GUARD_TEST_DOUBLES ?= 1000
+torture-review: install ## The review queue's: kills, power cuts, brokers, claimers; HOURS
+	$(BIN)/python -m pytest -s tests/faults/test_review_writer.py tests/faults/test_feed.py tests/faults/test_brokers.py \
+		tests/faults/test_postgresql.py tests/faults/test_power_cut.py tests/review/test_queue_machine.py \
+		tests/review/test_claimers.py
+
+torture-screening: export GUARD_TEST_SCREEN_KILLS ?= 200
+torture-screening: export GUARD_TEST_SCREEN_LINES ?= 100000
+torture-screening: export GUARD_TEST_SERVER_KILLS ?= 200
+torture-screening: export GUARD_TEST_RAY_KILLS ?= 100
+torture-screening: install ## The same for `guard screen`: local, against a server, on Ray; an hour
+	$(BIN)/python -m pytest -s tests/screening/test_run.py tests/screening/test_cluster.py \
+		tests/screening/test_referral.py tests/faults/test_screening_server.py
 
 planted: install ## Plant defects in a copy, one by one: a named test must catch each
 	$(BIN)/python tests/faults/planted.py
