@@ -93,7 +93,7 @@ torture-engine: export GUARD_TEST_STRINGS ?= 1000000
 torture-engine: export GUARD_TEST_REQUESTS ?= 1000000
 torture-engine:
 	$(BIN)/python -m pytest -s tests/faults/test_engine.py tests/faults/test_hostile_messages.py \
-		tests/faults/test_hostile_texts.py tests/engine/test_tokenizer.py tests/engine/test_batcher.py
+		tests/faults/test_hostile_texts.py tests/engine/test_tokenizer.py tests/batching/test_batcher.py
 
 torture-review: export GUARD_TEST_WRITER_KILLS ?= 5000
 torture-review: export GUARD_TEST_RELAY_KILLS ?= 300

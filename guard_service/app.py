@@ -13,15 +13,10 @@ from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
 from guard_service.api.review import reviewing
 from guard_service.api.server import GuardServer
+from guard_service.batching.batcher import Batcher
+from guard_service.batching.reuse import Reuse
 from guard_service.config import Settings
-from guard_service.engine.batcher import Batcher
-from guard_service.engine.canary import check_canaries
-from guard_service.engine.machine import find_devices
 from guard_service.engine.message import Engine, Load
-from guard_service.engine.pool import EnginePool
-from guard_service.engine.process import EngineProcess
-from guard_service.engine.reuse import Reuse
-from guard_service.engine.supervisor import OnServing, Supervisor
 from guard_service.limits import batch_limits, conversation_limits, patience
 from guard_service.pipeline import Pipeline
 from guard_service.publication import Publication, publishing
@@ -37,6 +32,11 @@ from guard_service.sight.spans import tracing
 from guard_service.stall import LoopWatch
 from guard_service.startup import Prepared, Refusals, prepare
 from guard_service.stop import on_hangup, stop_signal, until_stopped
+from guard_service.supervision.canary import check_canaries
+from guard_service.supervision.machine import find_devices
+from guard_service.supervision.pool import EnginePool
+from guard_service.supervision.process import EngineProcess
+from guard_service.supervision.supervisor import OnServing, Supervisor
 from guard_service.web.server import ConsoleServer
 
 log = logging.getLogger(__name__)

@@ -24,9 +24,6 @@ from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
 from guard_service.diff_command import screen_diff
 from guard_service.doctor import Level, examine
-from guard_service.engine.checkpoint import find_checkpoint, find_window, models_folder
-from guard_service.engine.download import pull as download
-from guard_service.engine.integrity import write_digests
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
@@ -42,6 +39,9 @@ from guard_service.sight.logs import start_logging
 from guard_service.startup import load_policies
 from guard_service.top import top
 from guard_service.web.command import ConsoleAt, ConsoleOn, console_commands, console_flags
+from guard_service.weights.checkpoint import find_checkpoint, find_window, models_folder
+from guard_service.weights.download import pull as download
+from guard_service.weights.integrity import write_digests
 
 EXIT_BLOCK = 3
 

@@ -17,12 +17,12 @@ from safetensors import safe_open
 
 from guard_service.access.access import Access
 from guard_service.config import Settings
-from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
-from guard_service.engine.machine import Gpu, Machine, look
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import StartupRefused
 from guard_service.review.database import database_problem
 from guard_service.startup import load_policies, window_tokens
+from guard_service.supervision.machine import Gpu, Machine, look
+from guard_service.weights.checkpoint import Checkpoint, find_checkpoint
 
 _MIN_TORCH = (2, 11)
 _PULL = "guard pull llama-guard-3-8b fetches the model: name its folder as --model"

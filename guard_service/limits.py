@@ -1,9 +1,9 @@
 """The settings' limits, as each room takes them."""
 
+from guard_service.batching.scheduler import BatchLimits
 from guard_service.config import Settings
 from guard_service.conversation import Limits
-from guard_service.engine.scheduler import BatchLimits
-from guard_service.engine.watchdog import Patience
+from guard_service.supervision.watchdog import Patience
 
 
 def conversation_limits(settings: Settings) -> Limits:

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from guard_service.access.access import Access
 from guard_service.config import Settings
-from guard_service.engine.checkpoint import Checkpoint, find_checkpoint
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid, StartupRefused
 from guard_service.evidence import unanswerable
@@ -16,6 +15,7 @@ from guard_service.policy import Policy, read_policies, read_policy
 from guard_service.review.cipher import Sealer, read_keys
 from guard_service.review.database import database_problem
 from guard_service.review.store import ReviewStore
+from guard_service.weights.checkpoint import Checkpoint, find_checkpoint
 
 T = TypeVar("T")
 

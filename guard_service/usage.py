@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guard_service.engine.entry import Answer
+from guard_service.batching.entry import Answer
 from guard_service.prompt import Prompt
 
 

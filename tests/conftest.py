@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from checkpoints import meta_tokenizer, save_random_llama
 
-from guard_service.engine.checkpoint import models_folder
 from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.weights.checkpoint import models_folder
 
 
 @pytest.fixture(scope="session")

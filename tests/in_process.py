@@ -13,8 +13,8 @@ from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
 from guard_service.api.review import ReviewService
 from guard_service.api.server import GuardServer
+from guard_service.batching.entry import Answer, Caller
 from guard_service.conversation import Conversation, Limits
-from guard_service.engine.entry import Answer, Caller
 from guard_service.engine.window import Coverage
 from guard_service.errors import GuardError
 from guard_service.pipeline import Pipeline

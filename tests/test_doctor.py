@@ -13,7 +13,7 @@ from word_tokenizer import word_tokenizer
 from guard_service import doctor
 from guard_service.config import Settings
 from guard_service.doctor import Finding, Level, examine
-from guard_service.engine.machine import Gpu, Machine
+from guard_service.supervision.machine import Gpu, Machine
 
 GIB = 2**30
 NUM_PARAMETERS = 8_030_261_248

@@ -12,8 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from guard_service.access.key import key_id, matches
 from guard_service.access.principal import Credentials, Principal
+from guard_service.batching.entry import Lane
 from guard_service.config import Limited
-from guard_service.engine.entry import Lane
 from guard_service.errors import AccessInvalid, Unauthenticated
 from guard_service.policy import Policy
 from guard_service.review.account import Role

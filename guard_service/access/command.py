@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from guard_service.access.book import Key
 from guard_service.access.key import make_key
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import SettingsInvalid
 from guard_service.review.account import Role
 

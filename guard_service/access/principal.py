@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import Forbidden
 from guard_service.review.account import Role
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from guard_service.access.book import Identifier
 from guard_service.access.principal import Principal
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import Unauthenticated
 from guard_service.review.account import Role
 

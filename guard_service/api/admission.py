@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from guard_service.engine.entry import Arrival
+from guard_service.batching.entry import Arrival
 from guard_service.errors import Overloaded
 
 

@@ -18,7 +18,7 @@ from guard_service.api.reply import (
 )
 from guard_service.api.request import check_from_request, page_offset, page_size, parse
 from guard_service.api.status import to_status
-from guard_service.engine.entry import Arrival, Caller, Lane
+from guard_service.batching.entry import Arrival, Caller, Lane
 from guard_service.errors import MalformedRequest, Violation
 from guard_service.pipeline import Pipeline
 from guard_service.quota.meter import Meter

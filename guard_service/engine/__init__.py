@@ -1,1 +1,1 @@
-"""The model's room: tokens, batches and the process in which torch lives."""
+"""The model's room: text to ids, and the process in which torch reads them."""

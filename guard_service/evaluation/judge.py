@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from guard_service.app import open_guard
+from guard_service.batching.entry import Caller, Lane
 from guard_service.config import Settings
 from guard_service.conversation import Conversation
-from guard_service.engine.entry import Caller, Lane
 from guard_service.errors import InvalidRequest
 from guard_service.evaluation.evaluation import Judgement
 from guard_service.evaluation.readings import Readings

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from guard_service.engine.entry import Caller, Lane
+from guard_service.batching.entry import Caller, Lane
 from guard_service.errors import InvalidRequest, ReadingRejected
 from guard_service.pipeline import Check, Outcome, Pipeline
 from guard_service.policy import OnUnavailable

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import StoreUnavailable
 from guard_service.sight import metrics
 

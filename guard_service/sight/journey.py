@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.sight import metrics, spans
 
 log = logging.getLogger(__name__)

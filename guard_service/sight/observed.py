@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from guard_service.engine.entry import Answer, Caller, Lane
+from guard_service.batching.entry import Answer, Caller, Lane
 from guard_service.engine.message import Batch, BatchRead, Engine
 from guard_service.pipeline import Assessment, Check, Outcome, PromptReader, ReviewFeed
 from guard_service.prompt import Prompt

@@ -9,7 +9,7 @@ from credentials import entry, write_access
 from guard_service.access.book import Book, read_book
 from guard_service.access.key import make_key
 from guard_service.access.principal import Credentials, Principal
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import AccessInvalid, Unauthenticated
 
 OLD, NEW = make_key(), make_key()

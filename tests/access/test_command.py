@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from guard_service.access.book import read_book
 from guard_service.access.command import keys_commands
 from guard_service.access.principal import Principal
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import SettingsInvalid
 from guard_service.review.account import Role
 

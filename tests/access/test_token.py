@@ -12,7 +12,7 @@ from credentials import AUDIENCE, ISSUER, Signer
 
 from guard_service.access.principal import Principal
 from guard_service.access.token import Expected, TokenReader
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.errors import Unauthenticated
 from guard_service.review.account import Role
 

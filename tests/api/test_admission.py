@@ -9,8 +9,8 @@ from guard_service.access.principal import ANYONE
 from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
+from guard_service.batching.entry import Arrival
 from guard_service.conversation import Limits
-from guard_service.engine.entry import Arrival
 from guard_service.errors import Overloaded
 from guard_service.pipeline import Check
 from guard_service.quota.budget import Quota

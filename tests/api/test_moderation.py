@@ -13,6 +13,7 @@ from services import redis_url
 
 from guard_service.access.access import Access
 from guard_service.access.key import NewKey, make_key
+from guard_service.batching.entry import Lane
 from guard_service.client import (
     Assessment,
     AsyncGuardClient,
@@ -24,7 +25,6 @@ from guard_service.client import (
     QuotaExceeded,
 )
 from guard_service.config import Settings
-from guard_service.engine.entry import Lane
 from guard_service.errors import EngineUnavailable
 from guard_service.quota.shared import SharedLimiter
 

@@ -33,12 +33,11 @@ from guard_service.api.moderation import ModerationService
 from guard_service.api.reply import ServerInfo
 from guard_service.api.review import reviewing
 from guard_service.api.server import GuardServer
+from guard_service.batching.batcher import Batcher
+from guard_service.batching.scheduler import BatchLimits
 from guard_service.config import Settings
 from guard_service.conversation import Limits
-from guard_service.engine.batcher import Batcher
-from guard_service.engine.checkpoint import models_folder
 from guard_service.engine.message import Batch, BatchRead
-from guard_service.engine.scheduler import BatchLimits
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import Overloaded
 from guard_service.pipeline import Pipeline
@@ -50,6 +49,7 @@ from guard_service.review.store import ReviewStore
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.v1 import moderation_pb2_grpc
 from guard_service.verdict import Reading
+from guard_service.weights.checkpoint import models_folder
 
 INFO = ServerInfo("scripted", "", "none", "none", True, Limits(), 0, 0)
 TEXT = "Could you tell me how to sharpen an old kitchen knife without a whetstone, please? " * 4

@@ -19,9 +19,9 @@ from typing import Any
 
 from scripted import ScriptedEngine, in_virtual_time
 
-from guard_service.engine.batcher import Batcher
-from guard_service.engine.entry import Caller, Lane
-from guard_service.engine.scheduler import BatchLimits
+from guard_service.batching.batcher import Batcher
+from guard_service.batching.entry import Caller, Lane
+from guard_service.batching.scheduler import BatchLimits
 from guard_service.prompt import Prefix, Prompt
 
 FIXED_S, TOKEN_S = 0.0035, 0.0000254

@@ -18,9 +18,9 @@ import torch
 from benchmarks.readout import stop_ids, write_answers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from guard_service.engine.checkpoint import models_folder
-from guard_service.engine.manifest import Canary
 from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.weights.checkpoint import models_folder
+from guard_service.weights.manifest import Canary
 
 LLAMA_31_ROPE = {
     "rope_type": "llama3",

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.environment import environment
 from benchmarks.runners.protocol import Work
 
-from guard_service.engine.process import ALLOCATOR
+from guard_service.supervision.process import ALLOCATOR
 
 RUNNERS = Path(__file__).parent / "runners"
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from guard_service.__main__ import main
-from guard_service.engine import process
+from guard_service.supervision import process
 
 process.WORKER = (sys.executable, str(Path(__file__).parent / "worker.py"))
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from faults.worker import FAULTS, FIRST_MARK, score_of
 
-from guard_service.engine import supervisor
-from guard_service.engine.batcher import Batcher
-from guard_service.engine.entry import Caller
+from guard_service.batching.batcher import Batcher
+from guard_service.batching.entry import Caller
+from guard_service.batching.scheduler import BatchLimits
 from guard_service.engine.message import Engine, Load
-from guard_service.engine.pool import EnginePool
-from guard_service.engine.process import EngineProcess
-from guard_service.engine.scheduler import BatchLimits
-from guard_service.engine.supervisor import OnServing, Supervisor
-from guard_service.engine.watchdog import Patience
 from guard_service.errors import EngineUnavailable, ReadingRejected
 from guard_service.prompt import Prefix, Prompt
+from guard_service.supervision import supervisor
+from guard_service.supervision.pool import EnginePool
+from guard_service.supervision.process import EngineProcess
+from guard_service.supervision.supervisor import OnServing, Supervisor
+from guard_service.supervision.watchdog import Patience
 from guard_service.verdict import check_reading
 
 NUM_DEATHS = int(os.environ.get("GUARD_TEST_DEATHS", "24"))

@@ -15,8 +15,8 @@ from guard_service.api.admission import Door
 from guard_service.api.handler import Call
 from guard_service.api.moderation import ModerationService
 from guard_service.api.request import parse
+from guard_service.batching.entry import Answer, Caller
 from guard_service.conversation import Limits
-from guard_service.engine.entry import Answer, Caller
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.pipeline import Pipeline
 from guard_service.prompt import Prompt

@@ -11,7 +11,6 @@ from screened import READER, TERMS
 from scripted_judge import CODES
 
 from guard_service.conversation import Conversation, Limits
-from guard_service.engine import supervisor
 from guard_service.engine.window import Coverage
 from guard_service.pipeline import Pipeline
 from guard_service.policy import Policy
@@ -22,6 +21,7 @@ from guard_service.screening.judge import LocalJudge, NoReview
 from guard_service.screening.output import Output
 from guard_service.screening.run import Screening
 from guard_service.screening.source import find_sources
+from guard_service.supervision import supervisor
 
 NUM_LINES = 300
 DEADLY = {50 * (number + 1): fault for number, fault in enumerate(DEATHS[::2])}  # by line

@@ -9,8 +9,8 @@ from in_process import Reader, Tokenizer
 from screened_items import items
 from scripted import SAFE, UNSAFE
 
+from guard_service.batching.entry import Answer, Caller, Lane
 from guard_service.conversation import Limits
-from guard_service.engine.entry import Answer, Caller, Lane
 from guard_service.errors import EngineUnavailable, GuardError, ReadingRejected
 from guard_service.pipeline import Pipeline, PromptReader
 from guard_service.prompt import Prompt

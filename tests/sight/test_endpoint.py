@@ -7,8 +7,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from guard_service.engine.entry import Lane
-from guard_service.engine.fair_queue import FairQueue
+from guard_service.batching.entry import Lane
+from guard_service.batching.fair_queue import FairQueue
 from guard_service.errors import SettingsInvalid, StoreUnavailable
 from guard_service.sight import gauges
 from guard_service.sight.endpoint import Endpoint

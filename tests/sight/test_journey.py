@@ -7,7 +7,7 @@ import time
 import pytest
 from sight.spans_sent import kept_spans
 
-from guard_service.engine.entry import Lane
+from guard_service.batching.entry import Lane
 from guard_service.sight.journey import STAGES, current, refused, watch_call, watch_item
 from guard_service.sight.metrics import REGISTRY
 

@@ -6,9 +6,9 @@ import pytest
 from conversations import conversation, policy
 from scripted import SAFE, UNSAFE, ScriptedEngine, prompt
 
+from guard_service.batching.entry import ANYONE, Answer
 from guard_service.conversation import Role
 from guard_service.decision import Decision
-from guard_service.engine.entry import ANYONE, Answer
 from guard_service.engine.message import Batch, Piece
 from guard_service.errors import SinkUnavailable
 from guard_service.pipeline import Assessment, Check, Outcome

@@ -1,0 +1,1 @@
+"""Engine processes: one for each device, proven before they serve, watched, replaced."""
