@@ -211,7 +211,8 @@ class Batcher:
         """Suspect what the engine was reading when it failed, not what was to come after it."""
         if not backlog.is_blamed:
             backlog.is_blamed = True
-            riding = {e for e in backlog.owed.values() if e.started_s < formed.start_s}
+            owed = () if formed.is_alone else backlog.owed.values()
+            riding = {entry for entry in owed if entry.started_s < formed.start_s}
             self._quarantine.saw_death(entry.digest for entry in {*formed.entries, *riding})
 
 

@@ -56,7 +56,11 @@ class Pass:
 
     @property
     def batch(self) -> Batch:
-        return Batch(tuple(self.pieces), self.forgotten)
+        return Batch(tuple(self.pieces), self.forgotten, self.is_alone)
+
+    @property
+    def is_alone(self) -> bool:
+        return any(entry.goes_alone for entry in self.entries)
 
 
 class Scheduler:

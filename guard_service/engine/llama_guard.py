@@ -93,7 +93,7 @@ class LlamaGuard:
             (self.prefixes.get(piece.prefix), *self._kept.get(piece.key, ()))
             for piece in batch.pieces
         ]
-        riders = () if batch.is_probe else self._lister.board()
+        riders = () if batch.is_alone else self._lister.board()
         # 2) the pass
         segments = [*map(self._segment, batch.pieces, pasts), *map(self._lister.segment, riders)]
         passed = self._llama.forward(segments)

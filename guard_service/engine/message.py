@@ -56,11 +56,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """To the engine: one pass over these pieces. `forgotten`: keys whose earlier pieces may go."""
+    """To the engine: one pass over these pieces. `forgotten`: keys whose earlier pieces may go.
+
+    Heartbeats, known prompts and suspects go alone.
+    """
 
     pieces: tuple[Piece, ...]
     forgotten: tuple[int, ...] = ()
-    is_probe: bool = False  # a heartbeat or known prompts: its answer holds nobody else's reading
+    is_alone: bool = False  # no list rides in it or waits past it: its death has one cause
 
 
 @dataclass(frozen=True, slots=True)

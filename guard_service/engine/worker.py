@@ -92,7 +92,7 @@ def read_batches(connection: socket.socket, guard: LlamaGuard, max_under_way: in
         else:
             first = under_way.popleft()
             following = [*(later.batch for later in under_way), *ahead][:1]
-            is_followed = not any(batch.is_probe for batch in (first.batch, *following))
+            is_followed = not any(batch.is_alone for batch in (first.batch, *following))
             read = dict(_collect(guard, first, is_followed and bool(following)))
             keys = tuple(key for key in owed if key in read)
             for key in keys:

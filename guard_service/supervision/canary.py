@@ -27,7 +27,7 @@ async def check_canaries(
         Piece(-number, prompt.prefix, prompt.ids, list_above=prompt.list_above)
         for number, prompt in enumerate(prompts, 1)
     ]
-    read = await read_watched(engine, Batch(tuple(pieces), is_probe=True), math.inf)
+    read = await read_watched(engine, Batch(tuple(pieces), is_alone=True), math.inf)
     check_rows(engine, read, [piece.key for piece in pieces], may_owe_more=False)
     readings = dict(zip(read.keys, read.readings, strict=True))
     for number, canary in enumerate(checkpoint.canaries, 1):

@@ -81,7 +81,7 @@ class EngineProcess:
 
     async def ping(self, limit_s: float) -> int:
         """Bytes of memory it holds; TimeoutError if silent so long although all is answered."""
-        self._writer.write(frame(Batch((), is_probe=True)))
+        self._writer.write(frame(Batch((), is_alone=True)))
         async with self._turn:
             answer = await within(limit_s, _receive(self._reader, self._writer))
         return answer.num_bytes if isinstance(answer, BatchRead) else 0

@@ -4,7 +4,7 @@ import random
 import statistics
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -321,12 +321,13 @@ def outcome(asked: Prompt, result: list[Answer] | BaseException) -> str:
 class Engines:
     """One after the other, each dead as soon as it reads id 13."""
 
-    def __init__(self) -> None:
-        self.all = [Mortal()]
+    def __init__(self, make: Callable[[], "Mortal"] = lambda: Mortal()) -> None:
+        self._make = make
+        self.all = [make()]
 
     def __call__(self) -> list[ScriptedEngine]:
         if self.all[-1].is_dead:
-            self.all.append(Mortal())
+            self.all.append(self._make())
         return [self.all[-1]]
 
 
@@ -334,10 +335,12 @@ class Mortal(ScriptedEngine):
     is_dead = False
 
     async def read(self, batch: Batch) -> BatchRead:
+        read = await super().read(batch)
         if any(13 in piece.ids for piece in batch.pieces):
             self.is_dead = True
             self.kill()
-        return await super().read(batch)
+            raise EngineUnavailable
+        return read
 
 
 async def test_a_prompt_that_kills_engines_is_found_and_refused_and_the_others_go_on() -> None:
@@ -370,6 +373,29 @@ async def test_a_long_prompt_that_kills_with_its_last_piece_is_found_too() -> No
         with pytest.raises(expected):
             await batcher.read([deadly])
     assert len(engines.all) == 3
+    await batcher.stop()
+
+
+async def test_who_waits_for_a_list_is_not_blamed_for_a_pass_that_goes_alone() -> None:
+    def delay(read: BatchRead) -> BatchRead:
+        is_late = len(engines.all) == 2 and UNSAFE in read.readings
+        return replace(read, keys=(), readings=()) if is_late else read
+
+    engines = Engines(lambda: Mortal(device="cuda", seconds=lambda _: 0.01, spoil=delay))
+    batcher = Batcher(engines, BatchLimits(max_wait_ms=0))
+    batcher.start()
+    with pytest.raises(EngineUnavailable):
+        await batcher.read([prompt(13)])
+    await batcher.read([prompt(0)])  # or nothing is handed over early
+    late = asyncio.create_task(batcher.read([prompt(666)]))
+    await settle()
+    calls = late, batcher.read([prompt(13)])
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [EngineUnavailable] * 2
+    with pytest.raises(PromptQuarantined):
+        await batcher.read([prompt(13)])
+    await batcher.read([prompt(666), prompt(1)])
+    assert [len(batch) for batch in engines.all[2].batches] == [2]
     await batcher.stop()
 
 

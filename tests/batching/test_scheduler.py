@@ -215,6 +215,7 @@ def test_who_goes_alone_shares_no_pass_and_keeps_nobody_waiting(
         formed = w.step(number % num_engines)
         is_alone = any(entry.goes_alone for entry in formed.entries)
         assert not is_alone or len(formed.entries) == 1
+        assert formed.batch.is_alone == is_alone
         assert not (is_alone and was_alone and others)
         was_alone = is_alone
     assert {e.key for e in w.entries} == w.read.keys()

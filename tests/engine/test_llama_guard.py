@@ -156,14 +156,16 @@ def test_lists_ride_in_the_passes_of_others_and_come_out_the_same(
         assert found[number].unsafe_score == pytest.approx(reading.unsafe_score, abs=1e-4)
 
 
-def test_nothing_rides_in_a_probe(tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer) -> None:
+def test_nothing_rides_in_a_pass_that_goes_alone(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
     unsafe, safe = (
         Piece.whole(n, prompt_of(tiny_tokenizer, conversation(text)))
         for n, text in enumerate((HARM, HARMLESS))
     )
     assert tiny.collect(tiny.submit(Batch((unsafe,))), is_followed=True) == []
-    probe = tiny.submit(Batch((safe,), is_probe=True))
-    assert [key for key, _ in tiny.collect(probe, is_followed=True)] == [1]
+    alone = tiny.submit(Batch((safe,), is_alone=True))
+    assert [key for key, _ in tiny.collect(alone, is_followed=True)] == [1]
     assert list(tiny.read_batch(Batch(()))) == [0]
 
 

@@ -178,9 +178,9 @@ def answers_of(device: SlowDevice, *batches: Batch) -> list[BatchRead]:
     ("batches", "keys"),
     [
         ((batch_of(0), batch_of(1), batch_of(2)), [(), (0,), (1, 2)]),
-        # A probe is answered by itself, so nobody's reading is left to it.
-        ((batch_of(0), replace(batch_of(7), is_probe=True), batch_of(1)), [(0,), (7,), (1,)]),
-        ((batch_of(0), Batch((), is_probe=True)), [(0,), ()]),
+        # What goes alone is answered by itself, so nobody's reading is left to it.
+        ((batch_of(0), replace(batch_of(7), is_alone=True), batch_of(1)), [(0,), (7,), (1,)]),
+        ((batch_of(0), Batch((), is_alone=True)), [(0,), ()]),
     ],
 )
 def test_a_reading_that_is_left_to_the_next_pass_comes_with_its_answer(
@@ -192,7 +192,7 @@ def test_a_reading_that_is_left_to_the_next_pass_comes_with_its_answer(
 
 def test_a_heartbeat_is_answered_in_its_turn_without_the_device() -> None:
     device = SlowDevice()
-    answers = answers_of(device, batch_of(3), Batch((), is_probe=True))
+    answers = answers_of(device, batch_of(3), Batch((), is_alone=True))
     assert [answer.keys for answer in answers] == [(3,), ()]
     assert answers[0].num_bytes == 0 < answers[1].num_bytes
     assert device.steps == ["submit 3", "collect 3"]
