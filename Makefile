@@ -78,47 +78,20 @@ bench-gpu: install ## Everything that needs a CUDA machine, in one run, into bui
 torture: install ## The service's fault suite at length, two at a time: 45 minutes
 	$(MAKE) -j2 --output-sync=target torture-drains torture-kills torture-engine planted
 
-torture-drains: export GUARD_TEST_DRAINS ?= 200
-torture-drains:
-	$(BIN)/python -m pytest -s tests/faults/test_replicas.py -k drain
+torture-drains torture-kills: torture-%s:
+	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_replicas.py -k $*
 
-torture-kills: export GUARD_TEST_KILLS ?= 200
-torture-kills:
-	$(BIN)/python -m pytest -s tests/faults/test_replicas.py -k killed
-
-torture-engine: export GUARD_TEST_DEATHS ?= 1000
-torture-engine: export GUARD_TEST_SHIFTS ?= 600
-torture-engine: export GUARD_TEST_MESSAGES ?= 500000
-torture-engine: export GUARD_TEST_STRINGS ?= 1000000
-torture-engine: export GUARD_TEST_REQUESTS ?= 1000000
 torture-engine:
-	$(BIN)/python -m pytest -s tests/faults/test_engine.py tests/faults/test_hostile_messages.py \
-		tests/faults/test_hostile_texts.py tests/engine/test_tokenizer.py tests/batching/test_batcher.py
+	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_engine.py \
+		tests/faults/test_hostile_messages.py tests/faults/test_hostile_texts.py tests/engine/test_tokenizer.py tests/batching/test_batcher.py
 
-torture-review: export GUARD_TEST_WRITER_KILLS ?= 5000
-torture-review: export GUARD_TEST_RELAY_KILLS ?= 300
-torture-review: export GUARD_TEST_BROKER_CUTS ?= 30
-torture-review: export GUARD_TEST_BROKER_KILLS ?= 30
-torture-review: export GUARD_TEST_EVENTS ?= 20000
-torture-review: export GUARD_TEST_BACKEND_KILLS ?= 100
-torture-review: export GUARD_TEST_POSTMASTER_KILLS ?= 30
-torture-review: export GUARD_TEST_POWER_CUTS ?= 5000
-torture-review: export GUARD_TEST_STEPS ?= 200000
-torture-review: export GUARD_TEST_REVIEWERS ?= 64
-torture-review: export GUARD_TEST_ITEMS ?= 2000
-torture-review: export GUARD_TEST_CLAIMS ?= 15000
-torture-review: export GUARD_TEST_DOUBLES ?= 1000
-torture-review: install ## The review queue's: kills, power cuts, brokers, claimers; HOURS
-	$(BIN)/python -m pytest -s tests/faults/test_review_writer.py tests/faults/test_feed.py tests/faults/test_brokers.py \
-		tests/faults/test_postgresql.py tests/faults/test_power_cut.py tests/review/test_queue_machine.py \
-		tests/review/test_claimers.py
+torture-review: install ## The review queue's: kills, power cuts, brokers, claimers; three hours
+	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_review_writer.py tests/faults/test_feed.py \
+		tests/faults/test_brokers.py tests/faults/test_postgresql.py tests/faults/test_power_cut.py \
+		tests/review/test_queue_machine.py tests/review/test_claimers.py tests/review/test_verification.py
 
-torture-screening: export GUARD_TEST_SCREEN_KILLS ?= 200
-torture-screening: export GUARD_TEST_SCREEN_LINES ?= 100000
-torture-screening: export GUARD_TEST_SERVER_KILLS ?= 200
-torture-screening: export GUARD_TEST_RAY_KILLS ?= 100
 torture-screening: install ## The same for `guard screen`: local, against a server, on Ray; an hour
-	$(BIN)/python -m pytest -s tests/screening/test_run.py tests/screening/test_cluster.py \
+	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/screening/test_run.py tests/screening/test_cluster.py \
 		tests/screening/test_referral.py tests/faults/test_screening_server.py
 
 planted: install ## Plant defects in a copy, one by one: a named test must catch each

@@ -15,6 +15,7 @@ from itertools import count, cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from length import length
 from scripted_judge import JUDGED, ScriptedJudge
 from shared_data import shared_file
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from guard_service.screening.cluster import Cluster, ClusterScreening
 
 CHUNK_LINES = 500
-LINES = int(os.environ.get("GUARD_TEST_SCREEN_LINES", "0"))
+LINES = length("SCREEN_LINES", 0, full=100_000)
 TERMS = Terms(
     inputs=(),
     judge=(),

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from length import length
 from scripted import SAFE, UNSAFE, ScriptedEngine, in_virtual_time, prompt
 
 from guard_service.batching.batcher import Batcher
@@ -279,7 +280,7 @@ def test_interactive_calls_wait_for_one_pass_of_bulk_work_at_most() -> None:
     assert statistics.median(waits) < 0.02
 
 
-NUM_REQUESTS = int(os.environ.get("GUARD_TEST_REQUESTS", "10000"))
+NUM_REQUESTS = length("REQUESTS", 10_000, full=1_000_000)
 
 
 def read_by_ids(asked: Prompt) -> Reading:

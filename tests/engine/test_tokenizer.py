@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from checkpoints import CONTROL_TOKENS, meta_model_file, meta_tokenizer
 from conversations import assistant, conversation, policy, user
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from length import length
 from llama_models.datatypes import RawMessage
 from llama_models.llama3.chat_format import ChatFormat
 from llama_models.llama3.tokenizer import Tokenizer as MetaTokenizer
@@ -166,7 +166,7 @@ hostile = st.one_of(
 )
 
 
-NUM_STRINGS = int(os.environ.get("GUARD_TEST_STRINGS", "22000"))
+NUM_STRINGS = length("STRINGS", 22_000, full=1_000_000)
 
 
 @settings(max_examples=NUM_STRINGS // 100, deadline=None)

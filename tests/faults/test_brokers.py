@@ -12,6 +12,7 @@ import pytest
 from broker_processes import BrokerProcess, broker_process
 from faults.test_feed import check
 from feed_writer import writing
+from length import length
 from services import postgresql_url
 from sqlalchemy import select
 
@@ -22,7 +23,7 @@ from guard_service.review.sink.choice import open_sinks
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import review_sinks
 
-NUM_KILLS = int(os.environ.get("GUARD_TEST_BROKER_KILLS", "1"))
+NUM_KILLS = length("BROKER_KILLS", 1, full=30)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 
 

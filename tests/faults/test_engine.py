@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults.worker import FAULTS, FIRST_MARK, score_of
+from length import length
 
 from guard_service.batching.batcher import Batcher
 from guard_service.batching.entry import Caller
@@ -24,7 +25,7 @@ from guard_service.supervision.supervisor import OnServing, Supervisor
 from guard_service.supervision.watchdog import Patience
 from guard_service.verdict import check_reading
 
-NUM_DEATHS = int(os.environ.get("GUARD_TEST_DEATHS", "24"))
+NUM_DEATHS = length("DEATHS", 24, full=1000)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 NUM_CALLERS = 16
 DEADLINE_S = 10.0

@@ -19,6 +19,7 @@ import pytest
 from brokers import Broker, broker_of
 from consumers import consuming, environment, wait_for
 from feed_writer import writing
+from length import length
 from services import postgresql_url
 from sqlalchemy import select
 from tcp_proxy import TcpProxy
@@ -30,9 +31,9 @@ from guard_service.review.sink.choice import open_sinks
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import review_events, review_sinks
 
-NUM_KILLS = int(os.environ.get("GUARD_TEST_RELAY_KILLS", "2"))
-NUM_CUTS = int(os.environ.get("GUARD_TEST_BROKER_CUTS", "2"))
-NUM_EVENTS = int(os.environ.get("GUARD_TEST_EVENTS", "300"))
+NUM_KILLS = length("RELAY_KILLS", 2, full=300)
+NUM_CUTS = length("BROKER_CUTS", 2, full=30)
+NUM_EVENTS = length("EVENTS", 300, full=20_000)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 events = review_events.c
 

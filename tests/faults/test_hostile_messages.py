@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from conversations import policy
+from length import length
 
 from guard_service.access.principal import ANYONE
 from guard_service.api import gate, handler
@@ -26,7 +27,7 @@ from guard_service.quota.meter import Meter
 from guard_service.v1 import moderation_pb2 as pb
 from guard_service.verdict import Reading
 
-NUM_MESSAGES = int(os.environ.get("GUARD_TEST_MESSAGES", "4000"))
+NUM_MESSAGES = length("MESSAGES", 4000, full=500_000)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 CANARY = "xylophone-canary"
 # What hurts where lengths, tags and texts are expected.

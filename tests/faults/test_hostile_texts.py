@@ -8,13 +8,14 @@ from itertools import pairwise
 
 import pytest
 from conversations import conversation, policy
+from length import length
 
 from guard_service.conversation import Judge
 from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.view import read_views
 
 STEP = 600  # characters between two planted texts
-NUM_SHIFTS = int(os.environ.get("GUARD_TEST_SHIFTS", "4"))  # all of STEP: every offset
+NUM_SHIFTS = length("SHIFTS", 4, full=600)  # all of STEP: every offset
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 NUM_CHARS = 60_000
 PLANTED = "qwv zzkj {} xqp"  # words of no language, so that nothing else is taken for them

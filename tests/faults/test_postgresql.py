@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 from cluster import Cluster, postgresql_cluster
+from length import length
 from review_items import item
 from sqlalchemy import Connection, select
 
@@ -34,8 +35,8 @@ from guard_service.review.table import (
 )
 from guard_service.review.verification import verify
 
-NUM_BACKEND_KILLS = int(os.environ.get("GUARD_TEST_BACKEND_KILLS", "2"))
-NUM_POSTMASTER_KILLS = int(os.environ.get("GUARD_TEST_POSTMASTER_KILLS", "1"))
+NUM_BACKEND_KILLS = length("BACKEND_KILLS", 2, full=100)
+NUM_POSTMASTER_KILLS = length("POSTMASTER_KILLS", 1, full=30)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 _NUM_CALLERS = 4
 

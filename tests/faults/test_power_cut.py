@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 from faults.disk import Acknowledged, Disk, Step
+from length import length
 from services import missing
 
 from guard_service.review.audit import link_entries
 from guard_service.review.store import ReviewStore
 from guard_service.review.verification import verify
 
-NUM_CUTS = int(os.environ.get("GUARD_TEST_POWER_CUTS", "200"))
+NUM_CUTS = length("POWER_CUTS", 200, full=5000)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 _CUTS_EACH = 500  # of one recording
 _NUM_ITEMS = 60

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 from faults.replica import Caller, Replica, two_replicas, under_load
+from length import length
 from serving import serving
 
-NUM_DRAINS = int(os.environ.get("GUARD_TEST_DRAINS", "3"))
-NUM_KILLS = int(os.environ.get("GUARD_TEST_KILLS", "3"))
+NUM_DRAINS = length("DRAINS", 3, full=200)
+NUM_KILLS = length("KILLS", 3, full=200)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 NUM_CALLERS = 4
 

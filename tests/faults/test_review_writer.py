@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from faults.review_writer import write
+from length import length
 from services import postgresql_url
 from sqlalchemy import Connection, select
 
@@ -20,7 +21,7 @@ from guard_service.review.store import ReviewStore
 from guard_service.review.table import review_audit, review_items, review_resolutions
 from guard_service.review.verification import verify
 
-NUM_KILLS = int(os.environ.get("GUARD_TEST_WRITER_KILLS", "3"))
+NUM_KILLS = length("WRITER_KILLS", 3, full=5000)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 _ALIVE_S = 0.2
 

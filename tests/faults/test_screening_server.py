@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 from faults.replica import Replica
+from length import length
 from screened import (
     CHUNK_LINES,
     NOBODY,
@@ -33,7 +34,7 @@ from guard_service.screening.output import Output
 from guard_service.screening.source import find_sources
 
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
-KILLS = int(os.environ.get("GUARD_TEST_SERVER_KILLS", "0"))
+KILLS = length("SERVER_KILLS", 0, full=200)
 
 
 def screen(log: Path, out: Path, address: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from length import length
 from review_items import end_lease, item
 from sqlalchemy import insert
 
@@ -22,10 +23,10 @@ from guard_service.review.row import row_from_item
 from guard_service.review.store import ReviewStore
 from guard_service.review.table import review_items
 
-_NUM_ITEMS = int(os.environ.get("GUARD_TEST_ITEMS", "60"))
-_NUM_REVIEWERS = int(os.environ.get("GUARD_TEST_REVIEWERS", "16"))
-_NUM_CLAIMS = int(os.environ.get("GUARD_TEST_CLAIMS", "200"))
-_NUM_DOUBLES = int(os.environ.get("GUARD_TEST_DOUBLES", "10"))
+_NUM_ITEMS = length("ITEMS", 60, full=2000)
+_NUM_REVIEWERS = length("REVIEWERS", 16, full=64)
+_NUM_CLAIMS = length("CLAIMS", 200, full=15_000)
+_NUM_DOUBLES = length("DOUBLES", 10, full=1000)
 _SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 _NUM_SERVERS = 4
 

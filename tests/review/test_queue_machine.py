@@ -4,7 +4,6 @@ GUARD_TEST_STEPS sets how many steps are tried on SQLite; on PostgreSQL it is a 
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from length import length
 from review_items import item
 from services import postgresql_url
 from sqlalchemy import BigInteger, Column, MetaData, Table, delete, event, insert, select, update
@@ -33,7 +33,7 @@ from guard_service.review.table import metadata as tables
 from guard_service.review.table import review_audit, review_resolutions
 
 _STEPS_PER_RUN = 40
-_STEPS = int(os.environ.get("GUARD_TEST_STEPS", "400"))
+_STEPS = length("STEPS", 400, full=200_000)
 
 # How many statements of a transaction are done before the server dies; mostly it does not.
 DEATHS = st.one_of(st.just(0), st.just(0), st.integers(1, 12))

@@ -1,10 +1,10 @@
 """GUARD_TEST_ENTRIES sets how long the log is that is read from end to end."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 
 import pytest
+from length import length
 from sqlalchemy import Connection, insert, select, text, update
 
 from guard_service.errors import AuditBroken
@@ -14,7 +14,7 @@ from guard_service.review.database import Database
 from guard_service.review.table import review_audit
 from guard_service.review.verification import verify
 
-NUM_ENTRIES = int(os.environ.get("GUARD_TEST_ENTRIES", "5300"))  # more than a page
+NUM_ENTRIES = length("ENTRIES", 5300, full=1_000_000)  # more than a page
 audit = review_audit.c
 
 

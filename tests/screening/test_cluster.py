@@ -13,6 +13,7 @@ from threading import Event, Thread
 from unittest import mock
 
 import pytest
+from length import length
 from screened import (
     CHUNK_LINES,
     TERMS,
@@ -36,7 +37,7 @@ ray = pytest.importorskip("ray", reason="needs the extra `ray`")
 from guard_service.screening.cluster import Cluster, OpenBench, connected  # noqa: E402
 
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
-KILLS = int(os.environ.get("GUARD_TEST_RAY_KILLS", "2"))
+KILLS = length("RAY_KILLS", 2, full=100)
 TESTS = Path(__file__).parent.parent
 
 # Ray reads settings of its own that it calls deprecated.

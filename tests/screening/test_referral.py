@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from length import length
 from screened import CHUNK_LINES, POLICY, opened_store, rows, screen, screen_until_killed
 from scripted_judge import JUDGED
 from services import postgresql_url
@@ -22,7 +23,7 @@ from guard_service.review.item import ReviewItem
 from guard_service.review.replay import Redecided, every_decided, replay
 from guard_service.screening.referral import read_share
 
-KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
+KILLS = length("SCREEN_KILLS", 3, full=200)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 NEVER = 1_000_000
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from length import length
 from screened import (
     CHUNK_LINES,
     asked,
@@ -30,7 +31,7 @@ from guard_service.screening.asker import SLICE_ITEMS
 from guard_service.screening.judgement import Judgement, Unjudged
 from guard_service.screening.subject import Item
 
-KILLS = int(os.environ.get("GUARD_TEST_SCREEN_KILLS", "3"))
+KILLS = length("SCREEN_KILLS", 3, full=200)
 SEED = int(os.environ.get("GUARD_TEST_SEED", "1"))
 
 
