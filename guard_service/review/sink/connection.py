@@ -4,8 +4,8 @@ So no client of a broker reconnects by itself, and nothing that an earlier try l
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from guard_service.errors import SinkUnavailable
@@ -20,6 +20,16 @@ class Connection(Protocol):
         """Return once the broker has acknowledged each; whatever it raises, it may have some."""
 
     async def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def ready_or_closed(close: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Leave nothing half open of a connection that cannot be made ready."""
+    try:
+        yield
+    except BaseException:
+        await close()
+        raise
 
 
 class Broker:

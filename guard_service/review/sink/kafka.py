@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.helpers import create_ssl_context
 
 from guard_service.review.event import CONTENT_TYPE, Event
-from guard_service.review.sink.connection import ANSWER_S
+from guard_service.review.sink.connection import ANSWER_S, ready_or_closed
 
 _HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
@@ -41,9 +41,6 @@ async def connect(url: str, topic: str) -> KafkaConnection:
         security_protocol="SSL" if is_secure else "PLAINTEXT",
         ssl_context=create_ssl_context() if is_secure else None,
     )
-    try:
+    async with ready_or_closed(producer.stop):
         await producer.start()
-    except BaseException:
-        await producer.stop()
-        raise
     return KafkaConnection(producer, topic)

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from guard_service.review.event import CONTENT_TYPE, Event
-from guard_service.review.sink.connection import ANSWER_S
+from guard_service.review.sink.connection import ANSWER_S, ready_or_closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,16 @@ class NatsConnection:
 
 
 async def connect(url: str, topic: str, kept_s: float) -> NatsConnection:
-    client = await nats.connect(
-        url, allow_reconnect=False, connect_timeout=int(ANSWER_S), error_cb=_ignore
-    )
-    stream = client.jetstream(timeout=ANSWER_S)
-    try:
-        await stream.find_stream_name_by_subject(topic)
-    except NotFoundError:
-        await stream.add_stream(name=topic.replace(".", "_"), subjects=[topic], max_age=kept_s)
+    client = Client()
+    async with ready_or_closed(client.close):
+        await client.connect(
+            url, allow_reconnect=False, connect_timeout=int(ANSWER_S), error_cb=_ignore
+        )
+        stream = client.jetstream(timeout=ANSWER_S)
+        try:
+            await stream.find_stream_name_by_subject(topic)
+        except NotFoundError:
+            await stream.add_stream(name=topic.replace(".", "_"), subjects=[topic], max_age=kept_s)
     return NatsConnection(client, stream, topic)
 
 

@@ -11,7 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractExchange
 
 from guard_service.review.event import CONTENT_TYPE, Event
-from guard_service.review.sink.connection import ANSWER_S
+from guard_service.review.sink.connection import ANSWER_S, ready_or_closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,12 @@ class RabbitConnection:
 
 async def connect(url: str, topic: str) -> RabbitConnection:
     connection = await aio_pika.connect(url, timeout=ANSWER_S)
-    # Without the second a message that no queue takes is confirmed all the same.
-    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-    exchange = await channel.declare_exchange(topic, aio_pika.ExchangeType.TOPIC, durable=True)
-    queue = await channel.declare_queue(topic, durable=True, arguments={"x-queue-type": "quorum"})
-    await queue.bind(exchange, "#")
+    async with ready_or_closed(connection.close):
+        # Without the second a message that no queue takes is confirmed all the same.
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.declare_exchange(topic, aio_pika.ExchangeType.TOPIC, durable=True)
+        queue = await channel.declare_queue(
+            topic, durable=True, arguments={"x-queue-type": "quorum"}
+        )
+        await queue.bind(exchange, "#")
     return RabbitConnection(connection, exchange)

@@ -1,5 +1,9 @@
 """Each broker as it is."""
 
+import asyncio
+import gc
+import warnings
+
 import aio_pika
 import nats
 import pytest
@@ -7,6 +11,7 @@ import redis
 from brokers import broker_of, free_port
 from review_items import item
 
+from guard_service.config import Settings
 from guard_service.errors import SinkUnavailable
 from guard_service.review.event import Event, EventKind
 from guard_service.review.row import data_of_row, row_from_item, utc_from_ms
@@ -74,3 +79,20 @@ async def test_a_broker_that_is_away_is_a_failure_in_time(
         (sink,) = open_sinks(broker.settings)
         await sink.publish(EVENTS)
         await sink.close()
+
+
+async def test_what_greets_as_no_nats_would_is_left_with_nothing_open() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ready\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        (sink,) = open_sinks(Settings(feed_url=f"nats://127.0.0.1:{port}"))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with pytest.raises(SinkUnavailable):
+                await sink.publish(EVENTS)
+            gc.collect()
+    assert not [each for each in told if each.category is ResourceWarning]
