@@ -75,8 +75,8 @@ bench: install ## Measure guard-tiny here, in turn with what a user would pick i
 bench-gpu: install ## Everything that needs a CUDA machine, in one run, into build/bench-gpu
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gpu
 
-torture: install ## The service's fault suite at length, two at a time: 45 minutes
-	$(MAKE) -j2 --output-sync=target torture-drains torture-kills torture-engine planted
+torture: install ## The service's fault suite at length: 45 minutes on two cores
+	$(MAKE) -j4 --output-sync=target torture-drains torture-kills torture-engine planted
 
 torture-drains torture-kills: torture-%s:
 	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_replicas.py -k $*
