@@ -16,7 +16,7 @@ from guard_service.review.cipher import Sealer
 from guard_service.review.claim import Reviewer
 from guard_service.review.item import Place
 from guard_service.review.queue import ReviewQueue
-from guard_service.review.store import ReviewStore
+from guard_service.review.store import ReviewStore, open_store
 from guard_service.review.table import metadata, review_items, review_texts
 
 
@@ -262,3 +262,17 @@ async def test_several_servers_start_on_one_new_database(database_url: str) -> N
     stores = [ReviewStore(database_url) for _ in range(4)]
     await asyncio.gather(*(store.start() for store in stores))
     await asyncio.gather(*(store.stop() for store in stores))
+
+
+async def test_a_store_that_stops_writes_what_its_callers_have_left(database_url: str) -> None:
+    store = ReviewStore(database_url)
+    await store.start()
+    calls = [asyncio.create_task(store.add(item(number))) for number in range(3)]
+    await asyncio.sleep(0)
+    late = [asyncio.create_task(store.add(item(number))) for number in range(3, 6)]
+    await asyncio.sleep(0)
+    for call in (*calls, *late):
+        call.cancel()
+    await store.stop()
+    async with open_store(database_url) as again:
+        assert len((await again.list_items(10)).items) == 6
