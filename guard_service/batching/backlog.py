@@ -27,7 +27,7 @@ class Backlog:
         self._clock = asyncio.get_running_loop().time
         self._estimate = Estimate(self._clock)
         self.owed: dict[int, Entry] = {}  # whose last piece it has or had, by key
-        self._under_way: list[int] = []  # tokens of each pass
+        self._under_way: list[Pass] = []
         self._head_since_s = 0.0
         self.predict_s = self._estimate.predict_s
 
@@ -53,28 +53,38 @@ class Backlog:
     def _lead_s(self) -> float:
         if self._engine.loaded.device.startswith("cuda"):
             return _LEAD_S
-        return _CPU_LEAD * sum(map(self._estimate.expect_s, self._under_way[:1]))
+        return _CPU_LEAD * sum(map(self._estimate.expect_s, self._num_tokens[:1]))
 
     @property
     def end_s(self) -> float:
         """When it will have done what is under way."""
         if self.is_idle:
             return self._clock()
-        end_s = self._head_since_s + sum(map(self._estimate.expect_s, self._under_way))
+        end_s = self._head_since_s + sum(map(self._estimate.expect_s, self._num_tokens))
         return max(end_s, self._clock())
 
     @property
     def _limit_s(self) -> float:
         """For all that is under way: from then on the engine hangs."""
-        expected_s = sum(map(self._estimate.last_s, self._under_way))
-        num_tokens = sum(self._under_way)
+        expected_s = sum(map(self._estimate.last_s, self._num_tokens))
+        num_tokens = sum(self._num_tokens)
         return self._patience.pass_limit_s(expected_s, self._engine.loaded, num_tokens)
+
+    @property
+    def _num_tokens(self) -> list[int]:
+        return [formed.num_tokens for formed in self._under_way]
+
+    @property
+    def _due(self) -> list[int]:
+        """Keys that the pass at the head may answer: not those of passes behind it."""
+        behind = {key for formed in self._under_way[1:] for key in formed.ending}
+        return [key for key in self.owed if key not in behind]
 
     def begin(self, formed: Pass) -> None:
         """Count a pass in, which is then to be read."""
         if self.is_idle:
             self._head_since_s = self._clock()
-        self._under_way.append(formed.num_tokens)
+        self._under_way.append(formed)
         for piece, entry in zip(formed.pieces, formed.entries, strict=True):
             if piece.is_last:
                 entry.batch_size = len(formed.pieces)
@@ -89,12 +99,12 @@ class Backlog:
         """Read a pass that has begun; an engine that fails once is not asked again."""
         try:
             read = await read_watched(self._engine, batch, self._limit_s)
-            check_rows(self._engine, read, self.owed.keys(), len(self._under_way) > 1)
+            check_rows(self._engine, read, self._due, len(self._under_way) > 1)
         except EngineUnavailable:
             self.is_broken = True
             raise
         finally:
-            num_tokens = self._under_way.pop(0)
+            num_tokens = self._under_way.pop(0).num_tokens
             self._head_since_s = self._clock()
         self._estimate.add(num_tokens, read.inference_ms / 1000)
         return read

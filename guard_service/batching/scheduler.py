@@ -59,6 +59,11 @@ class Pass:
         return Batch(tuple(self.pieces), self.forgotten, self.is_alone)
 
     @property
+    def ending(self) -> list[int]:
+        """Keys of the prompts that it ends, and that are then read."""
+        return [piece.key for piece in self.pieces if piece.is_last]
+
+    @property
     def is_alone(self) -> bool:
         return any(entry.goes_alone for entry in self.entries)
 

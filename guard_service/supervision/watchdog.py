@@ -72,7 +72,8 @@ async def read_watched(engine: Engine, batch: Batch, limit_s: float) -> BatchRea
 def check_rows(engine: Engine, read: BatchRead, owed: Collection[int], may_owe_more: bool) -> None:
     """EngineUnavailable, and the engine's end, if it answers what was not asked, or too little.
 
-    `owed` are the keys in the order in which they were asked, which answers keep.
+    `owed` are the keys that it may answer now, in the order in which they were asked, which
+    answers keep.
     """
     answered = set(read.keys)
     expected = tuple(key for key in owed if key in answered)

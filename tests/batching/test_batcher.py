@@ -418,3 +418,16 @@ async def test_a_reading_may_come_with_the_answer_to_a_later_pass() -> None:
         (late,), (soon,) = await asyncio.gather(*calls)
     assert (late.reading, soon.reading) == (UNSAFE, SAFE)
     assert late.inference_ms > soon.inference_ms
+
+
+async def test_an_engine_that_answers_for_a_pass_that_is_still_to_come_is_not_believed() -> None:
+    def shift(read: BatchRead) -> BatchRead:
+        is_first_of_two = len(engine.batches) == 3 and len(engine.read_prompts) == 2
+        return replace(read, keys=(read.keys[0] + 1,)) if is_first_of_two else read
+
+    engine = ScriptedEngine(device="cuda", seconds=lambda _: 0.01, spoil=shift)
+    async with running(engine, max_wait_ms=0, max_batch_requests=1) as batcher:
+        await batcher.read([prompt(0)])  # or nothing is handed over early
+        calls = [batcher.read([prompt(n)]) for n in (666, 1)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [EngineUnavailable] * 2
