@@ -34,7 +34,12 @@ async def connect(url: str, topic: str, kept_s: float) -> NatsConnection:
     client = Client()
     async with ready_or_closed(client.close):
         await client.connect(
-            url, allow_reconnect=False, connect_timeout=int(ANSWER_S), error_cb=_ignore
+            url,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,  # or it tries for two minutes, whatever is allowed
+            reconnect_time_wait=0,
+            connect_timeout=int(ANSWER_S),
+            error_cb=_ignore,
         )
         stream = client.jetstream(timeout=ANSWER_S)
         try:

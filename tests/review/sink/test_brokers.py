@@ -74,8 +74,9 @@ async def test_a_broker_that_is_away_is_a_failure_in_time(
 ) -> None:
     async with broker_of(name) as broker:
         (sink,) = open_sinks(broker.at_port(free_port()).settings)
-        with pytest.raises(SinkUnavailable):
-            await sink.publish(EVENTS)
+        async with asyncio.timeout(30):
+            with pytest.raises(SinkUnavailable):
+                await sink.publish(EVENTS)
         (sink,) = open_sinks(broker.settings)
         await sink.publish(EVENTS)
         await sink.close()
