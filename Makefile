@@ -83,14 +83,15 @@ torture-drains torture-kills: torture-%s:
 
 torture-engine:
 	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_engine.py \
-		tests/faults/test_hostile_messages.py tests/faults/test_hostile_texts.py tests/engine/test_tokenizer.py tests/batching/test_batcher.py
+		tests/faults/test_hostile_messages.py tests/faults/test_hostile_texts.py \
+		tests/engine/test_tokenizer.py tests/batching/test_batcher.py
 
-torture-review: install ## The review queue's: kills, power cuts, brokers, claimers; three hours
+torture-review: install ## The review queue's: kills, power cuts, brokers, claimers; hours
 	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_review_writer.py tests/faults/test_feed.py \
 		tests/faults/test_brokers.py tests/faults/test_postgresql.py tests/faults/test_power_cut.py \
 		tests/review/test_queue_machine.py tests/review/test_claimers.py tests/review/test_verification.py
 
-torture-screening: install ## The same for `guard screen`: local, against a server, on Ray; an hour
+torture-screening: install ## The same for `guard screen`: local, against a server, on Ray; hours
 	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/screening/test_run.py tests/screening/test_cluster.py \
 		tests/screening/test_referral.py tests/faults/test_screening_server.py
 
