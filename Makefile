@@ -14,7 +14,7 @@ TORCH ?= -c .ci/constraints.txt torch
 	torture-engine torture-review torture-screening test-gpu protos wheel lock sbom clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(INSTALLED) ## Make .venv with everything in it
 
