@@ -16,13 +16,6 @@ from guard_service.engine.packing import Spans
 Attention = Callable[[Tensor, Tensor, Tensor, Spans], Tensor]
 
 
-def find_attention(device: torch.device, dtype: torch.dtype) -> Attention:
-    """The one place that decides how segments attend: the flash kernel takes half types alone."""
-    if device.type == "cuda" and dtype in (torch.bfloat16, torch.float16):
-        return _find_varlen()
-    return SegmentAttention()
-
-
 class SegmentAttention:
     """One call for each run of segments of equal lengths, so nothing is padded."""
 
@@ -77,7 +70,8 @@ class SegmentAttention:
         return self._mask[:num_queries, start : start + num_keys]
 
 
-def _find_varlen() -> Attention:
+def varlen_attention() -> Attention:
+    """Flash attention of all segments in one call."""
     from torch.nn.attention.varlen import varlen_attn
 
     # torch 2.11 takes fewer key heads as they are; later ones want to be told.

@@ -1,17 +1,12 @@
-"""What happens to each token between the products; compiled into one kernel each where it pays."""
+"""What happens to each token between the products; can be one kernel each."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from shutil import which
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-# Compiling takes a CPU some twenty seconds the first time, some five with its kernels on disk.
-MIN_CPU_WEIGHTS = 500_000_000
 
 
 def normalise(hidden: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -42,13 +37,6 @@ class Elementwise:
     add_normalise: Callable[..., tuple[Tensor, Tensor]] = add_normalise
     rotate: Callable[..., Tensor] = rotate
     swiglu: Callable[..., Tensor] = swiglu
-
-
-def pays(device: torch.device, num_weights: int) -> bool:
-    """Whether to compile: a small model on a CPU starts sooner than it would ever catch up."""
-    if device.type == "cuda":
-        return True
-    return num_weights >= MIN_CPU_WEIGHTS and which(os.environ.get("CXX", "g++")) is not None
 
 
 def fused() -> Elementwise:

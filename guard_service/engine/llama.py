@@ -15,15 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from guard_service.engine.attention import find_attention
-from guard_service.engine.elementwise import Elementwise, fused, normalise, pays
+from guard_service.engine.elementwise import Elementwise, fused, normalise
+from guard_service.engine.graph import Graph, record_graphs
+from guard_service.engine.kernels import Kernels
 from guard_service.engine.linear import Linear, MakeLinear, Weights
-from guard_service.engine.packing import Packing, Segment, Spans, Tiles, pack
+from guard_service.engine.packing import Packing, Segment, Spans, pack, place_pasts
 from guard_service.errors import CheckpointRefused
-
-# A GPU fills whole tiles, and so sees few shapes; a CPU's attention takes twice as long where keys
-# are no multiple of 16.
-_TILES = {"cuda": Tiles(tokens=128), "cpu": Tiles(keys=16)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +51,11 @@ class Llama:
     """Takes the weights out of `model`, which has no layers left afterwards."""
 
     @torch.no_grad()
-    def __init__(self, model: PreTrainedModel, make_linear: MakeLinear) -> None:
+    def __init__(self, model: PreTrainedModel, kernels: Kernels) -> None:
         config = model.config
         if config.hidden_act != "silu":
             raise CheckpointRefused(f"hidden_act is {config.hidden_act}, must be silu")
-        num_weights = model.num_parameters()
+        make_linear = kernels.make_linear
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.head_dim: int = config.head_dim
@@ -71,9 +68,10 @@ class Llama:
         self._first_norm: Tensor = model.model.layers[0].input_layernorm.weight
         self._query = make_linear(_weights(model.model.layers[-1].self_attn.q_proj))
         self._layers = _take_layers(model.model.layers, model.model.norm.weight, make_linear)
-        self._attend = find_attention(self.device, self.dtype)
+        self._kernels = kernels
         self._elementwise = Elementwise()
-        if pays(self.device, num_weights):
+        self._graphs: tuple[Graph, ...] = ()
+        if kernels.is_compiled:
             self._fuse()
 
     @torch.inference_mode()
@@ -89,6 +87,11 @@ class Llama:
             traceback.print_exc()
             self._elementwise = plain
 
+    def record(self) -> None:
+        """Make graphs of short passes where the device has them; `make_exact` comes before."""
+        if self._kernels.record:
+            self._graphs = record_graphs(self.run, self.make_slots, self._kernels.record)
+
     def make_exact(self, ids: Tensor) -> None:
         """Logits of these tokens are not rounded any more: near 32, bfloat16 has steps of 0.25."""
         self._exact_ids, self._exact_head = ids, self.head[ids].float()
@@ -99,11 +102,16 @@ class Llama:
 
     def forward(self, segments: Sequence[Segment]) -> Passed:
         """One pass over all tokens of all segments."""
-        packing = pack(segments, self.device, _TILES.get(self.device.type, Tiles()))
+        packing = pack(segments, self.device, self._kernels.tiles)
+        graph = next((graph for graph in self._graphs if graph.holds(packing)), None)
+        logits, slots = graph.run(packing) if graph else self._run_anew(packing)
+        starts = accumulate((len(segment.ids) for segment in segments), initial=0)
+        return Passed(logits, slots, tuple(starts))
+
+    def _run_anew(self, packing: Packing) -> tuple[Tensor, Tensor]:
         slots = self.make_slots(len(packing.ids) + packing.num_past)
         place_pasts(packing, slots)
-        starts = accumulate((len(segment.ids) for segment in segments), initial=0)
-        return Passed(self.run(packing, slots), slots, tuple(starts))
+        return self.run(packing, slots), slots
 
     def make_slots(self, num_slots: int) -> Tensor:
         shape = (self.num_layers, 2, num_slots, self.num_kv_heads, self.head_dim)
@@ -144,7 +152,7 @@ class Llama:
 
     def _see(self, queries: Tensor, slots: Tensor, packing: Packing, spans: Spans) -> Tensor:
         keys, values = (part.index_select(0, packing.sources) for part in slots)
-        return self._attend(queries, keys, values, spans).flatten(1)
+        return self._kernels.attend(queries, keys, values, spans).flatten(1)
 
     def _finish(self, layer: Layer, hidden: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's output, and the same normalised for what comes next."""
@@ -152,13 +160,6 @@ class Llama:
         hidden, normed = add(hidden, layer.output(attended), layer.mlp_norm, self._eps)
         widened = self._elementwise.swiglu(layer.gate_up(normed))
         return add(hidden, layer.down(widened), layer.next_norm, self._eps)
-
-
-def place_pasts(packing: Packing, slots: Tensor) -> None:
-    """Copy what was computed before behind the slots of the pass's own tokens."""
-    if packing.pasts:
-        start = len(packing.ids)
-        torch.cat(packing.pasts, dim=2, out=slots[:, :, start : start + packing.num_past])
 
 
 def _take_layers(modules: Any, last_norm: Tensor, make_linear: MakeLinear) -> tuple[Layer, ...]:

@@ -63,6 +63,7 @@ class LlamaGuard:
         self._forced = torch.tensor(self._draft[1:], device=llama.device)
         self._numbers = torch.tensor(list(answer.numbers.values()), device=llama.device)
         llama.make_exact(torch.cat([self._labels, self._numbers]))
+        llama.record()
         self._lister = Lister(tokenizer, ends, llama.device)
         self.num_decode_passes = 0
         self._offered = lru_cache(maxsize=256)(self._find_offered)

@@ -94,6 +94,13 @@ def pack(segments: Sequence[Segment], device: torch.device, tiles: Tiles) -> Pac
     )
 
 
+def place_pasts(packing: Packing, slots: Tensor) -> None:
+    """Copy what was computed before behind the slots of the pass's own tokens."""
+    if packing.pasts:
+        start = len(packing.ids)
+        torch.cat(packing.pasts, dim=2, out=slots[:, :, start : start + packing.num_past])
+
+
 def to_device(values: Tensor, device: torch.device) -> Tensor:
     """A copy that does not hold up the host: the device's queue keeps it in order."""
     if device.type != "cuda":

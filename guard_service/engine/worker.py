@@ -18,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from guard_service.engine.dtype import COMPUTED_IN, find_linear
+from guard_service.engine.kernels import COMPUTED_IN, find_kernels
 from guard_service.engine.listing import Read
 from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
@@ -122,7 +122,7 @@ def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
     num_bytes = sum(weight.nbytes for weight in model.parameters())
     dtype = load.dtype if load.dtype in COMPUTED_IN else str(model.dtype).removeprefix("torch.")
     ends = _ends(model)
-    llama = Llama(model, find_linear(load.dtype, model.device, model.dtype))
+    llama = Llama(model, find_kernels(load.dtype, model))
     guard = LlamaGuard(llama, GuardTokenizer.from_folder(load.folder), ends)
     load_ms = (time.perf_counter() - started) * 1000
     return guard, Loaded(device, dtype, load_ms, num_bytes, _peak_bytes(llama.device))

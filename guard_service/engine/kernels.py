@@ -1,0 +1,60 @@
+"""What a model is computed with: the one place where device, number type and size decide."""
+
+import os
+from dataclasses import dataclass
+from shutil import which
+
+import torch
+from transformers import PreTrainedModel
+
+from guard_service.engine.attention import Attention, SegmentAttention, varlen_attention
+from guard_service.engine.graph import Record, cuda_record
+from guard_service.engine.linear import (
+    DenseLinear,
+    MakeLinear,
+    PackedLinear,
+    is_packing_supported,
+)
+from guard_service.engine.narrow import Fp8Linear, Int8Linear
+from guard_service.engine.packing import Tiles
+
+# Kept in fewer bits, computed in the type beside it.
+_NARROW: dict[str, MakeLinear] = {"int8": Int8Linear, "fp8": Fp8Linear}
+COMPUTED_IN = {"int8": "float32", "fp8": "bfloat16"}
+# Compiling takes a CPU some twenty seconds the first time, some five with its kernels on disk:
+# a small model on a CPU starts sooner than it would ever catch up.
+MIN_COMPILED_WEIGHTS = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    make_linear: MakeLinear
+    attend: Attention
+    tiles: Tiles
+    is_compiled: bool = False  # what lies between the products
+    record: Record | None = None  # short passes
+
+
+def find_kernels(name: str, model: PreTrainedModel) -> Kernels:
+    """`name` is the number type asked for: the model's own, or a narrower one."""
+    make_linear = _find_linear(name, model)
+    if model.device.type == "cuda":
+        # A GPU fills whole tiles, and so sees few shapes. Its flash kernel takes half types alone.
+        is_half = model.dtype in (torch.bfloat16, torch.float16)
+        attend = varlen_attention() if is_half else SegmentAttention()
+        record = cuda_record() if is_half else None
+        return Kernels(make_linear, attend, Tiles(tokens=128), is_compiled=True, record=record)
+    # A CPU's attention takes twice as long where keys are no multiple of 16.
+    is_compiled = model.num_parameters() >= MIN_COMPILED_WEIGHTS and has_compiler()
+    return Kernels(make_linear, SegmentAttention(), Tiles(keys=16), is_compiled)
+
+
+def has_compiler() -> bool:
+    return which(os.environ.get("CXX", "g++")) is not None
+
+
+def _find_linear(name: str, model: PreTrainedModel) -> MakeLinear:
+    if name in _NARROW:
+        return _NARROW[name]
+    is_plain_cpu = model.device.type == "cpu" and model.dtype == torch.bfloat16
+    return PackedLinear if is_plain_cpu and is_packing_supported() else DenseLinear

@@ -1,0 +1,44 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoints import save_random_llama
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from guard_service.engine import kernels
+from guard_service.engine.kernels import find_kernels
+from guard_service.engine.linear import DenseLinear, PackedLinear, is_packing_supported
+from guard_service.engine.narrow import Int8Linear
+
+
+def model_of(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    return model
+
+
+def test_a_small_model_on_a_cpu_is_not_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of(save_random_llama(tmp_path), torch.float32)
+    monkeypatch.setenv("CXX", sys.executable)  # any program that is there
+    assert not find_kernels("float32", model).is_compiled
+    monkeypatch.setattr(kernels, "MIN_COMPILED_WEIGHTS", model.num_parameters())
+    assert find_kernels("float32", model).is_compiled
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    assert not find_kernels("float32", model).is_compiled
+
+
+def test_the_number_type_decides_how_weights_are_kept(tmp_path: Path) -> None:
+    folder = save_random_llama(tmp_path)
+    exact, half = model_of(folder, torch.float32), model_of(folder, torch.bfloat16)
+    assert find_kernels("float32", exact).make_linear is DenseLinear
+    assert find_kernels("int8", exact).make_linear is Int8Linear
+    expected = PackedLinear if is_packing_supported() else DenseLinear
+    assert find_kernels("auto", half).make_linear is expected
+
+
+def test_a_cpu_has_no_graphs(tmp_path: Path) -> None:
+    found = find_kernels("float32", model_of(save_random_llama(tmp_path), torch.float32))
+    assert found == replace(found, record=None)
