@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from guard_service.engine.attention import Attention, varlen_attention
+from guard_service.engine.packing import Spans
 
 MODULE = "torch.nn.attention.varlen"
 
@@ -60,3 +61,25 @@ def attend_one(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 def _bounds(starts: Tensor) -> list[tuple[int, int]]:
     numbers = starts.tolist()
     return list(pairwise(numbers))
+
+
+def check_attention(
+    attend: Attention,
+    spans: Spans,
+    heads: tuple[int, int, int],
+    like: Tensor,
+    tolerance: float,
+) -> None:
+    """Every segment against its own queries and keys alone; `heads`: of queries, of keys, width."""
+    torch.manual_seed(0)
+    num_heads, num_kv_heads, head_dim = heads
+    widths = [spans.width(num) for num in spans.num_keys]
+    queries = torch.randn(sum(spans.num_queries), num_heads, head_dim).to(like)
+    keys, values = (torch.randn(sum(widths), num_kv_heads, head_dim).to(like) for _ in range(2))
+    attended = attend(queries, keys, values, spans).cpu()
+    at_query = at_key = 0
+    for num_queries, num_keys, width in zip(spans.num_queries, spans.num_keys, widths, strict=True):
+        own, seen = slice(at_query, at_query + num_queries), slice(at_key, at_key + num_keys)
+        expected = attend_one(queries[own].cpu(), keys[seen].cpu(), values[seen].cpu())
+        torch.testing.assert_close(attended[own], expected, rtol=tolerance, atol=tolerance)
+        at_query, at_key = at_query + num_queries, at_key + width

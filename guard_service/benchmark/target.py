@@ -1,7 +1,7 @@
 """Who is measured: the path in this process with its own engine process, or a running service."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,14 +49,15 @@ async def open_here(settings: Settings) -> AsyncIterator[Target]:
 
 
 @asynccontextmanager
-async def open_running(address: str) -> AsyncIterator[Target]:
-    """A service at HOST:PORT, asked over gRPC."""
-    async with AsyncGuardClient(address, timeout=_TIMEOUT_S, **shown()) as client:
+async def open_running(address: str, **credentials: Any) -> AsyncIterator[Target]:
+    """A service at HOST:PORT, asked over gRPC; without credentials with those around it."""
+    shows = credentials or shown()
+    async with AsyncGuardClient(address, timeout=_TIMEOUT_S, **shows) as client:
         server = await client.server_info()
 
         async def ask(judged: Conversation) -> Answered:
             try:
-                return _answered(await client.moderate(_messages(judged)))
+                return _answered(await client.moderate(messages_of(judged)))
             except CallFailed:
                 raise Unavailable from None
 
@@ -76,7 +77,7 @@ def _answered(outcome: Any) -> Answered:
     )
 
 
-def _messages(judged: Conversation) -> Sequence[Message]:
+def messages_of(judged: Conversation) -> list[Message]:
     return [
         Message(
             Role(message.role.value),

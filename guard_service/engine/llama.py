@@ -70,7 +70,7 @@ class Llama:
         self._layers = _take_layers(model.model.layers, model.model.norm.weight, make_linear)
         self._kernels = kernels
         self._elementwise = Elementwise()
-        self._graphs: tuple[Graph, ...] = ()
+        self.graphs: tuple[Graph, ...] = ()
         if kernels.is_compiled:
             self._fuse()
 
@@ -90,7 +90,7 @@ class Llama:
     def record(self) -> None:
         """Make graphs of short passes where the device has them; `make_exact` comes before."""
         if self._kernels.record:
-            self._graphs = record_graphs(self.run, self.make_slots, self._kernels.record)
+            self.graphs = record_graphs(self.run, self.make_slots, self._kernels.record)
 
     def make_exact(self, ids: Tensor) -> None:
         """Logits of these tokens are not rounded any more: near 32, bfloat16 has steps of 0.25."""
@@ -103,7 +103,7 @@ class Llama:
     def forward(self, segments: Sequence[Segment]) -> Passed:
         """One pass over all tokens of all segments."""
         packing = pack(segments, self.device, self._kernels.tiles)
-        graph = next((graph for graph in self._graphs if graph.holds(packing)), None)
+        graph = next((graph for graph in self.graphs if graph.holds(packing)), None)
         logits, slots = graph.run(packing) if graph else self._run_anew(packing)
         starts = accumulate((len(segment.ids) for segment in segments), initial=0)
         return Passed(logits, slots, tuple(starts))

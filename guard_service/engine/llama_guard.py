@@ -55,7 +55,7 @@ class LlamaGuard:
 
     def __init__(self, llama: Llama, tokenizer: GuardTokenizer, ends: frozenset[int]) -> None:
         answer = tokenizer.answer
-        self._llama = llama
+        self.llama = llama
         self._answer = answer
         self._draft = (answer.unsafe, answer.newline, answer.first_s)
         self._codes = {code: place for place, code in enumerate(answer.numbers)}
@@ -97,7 +97,7 @@ class LlamaGuard:
         riders = () if batch.is_alone else self._lister.board()
         # 2) the pass
         segments = [*map(self._segment, batch.pieces, pasts), *map(self._lister.segment, riders)]
-        passed = self._llama.forward(segments)
+        passed = self.llama.forward(segments)
         endings = tuple(
             Ending(piece, number, past)
             for number, (piece, past) in enumerate(zip(batch.pieces, pasts, strict=True))
@@ -164,7 +164,7 @@ class LlamaGuard:
     def _find_offered(self, codes: tuple[str, ...]) -> Tensor:
         """[numbers]: whether a prompt offers the code of each."""
         offered = torch.tensor([code in codes for code in self._codes])
-        return to_device(offered, self._llama.device)
+        return to_device(offered, self.llama.device)
 
     def _begin_lists(
         self, submitted: Submitted, readings: Sequence[Reading], is_accepted: Sequence[bool]
@@ -191,7 +191,7 @@ class LlamaGuard:
         )
 
     def _compute_prefix(self, prefix: Prefix) -> Tensor:
-        return self._llama.forward([Segment(prefix.ids)]).keep(0)
+        return self.llama.forward([Segment(prefix.ids)]).keep(0)
 
 
 def _accept(passed: Passed, ending: Ending, reading: Reading) -> Draft:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks import stages
+from benchmarks import inside, stages
 from benchmarks.checkpoint import SHAPES
 from benchmarks.session import Session
 
@@ -41,6 +41,8 @@ STAGES = (
     Stage(stages.correctness, 40),
     Stage(stages.matmul, 30),
     Stage(stages.sweep, 60),
+    Stage(inside.graphs, 30),
+    Stage(inside.kernels, 30),
     Stage(stages.throughput, 60),
     Stage(stages.fp8, 60),
     Stage(stages.peers, 150),

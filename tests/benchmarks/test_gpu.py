@@ -13,7 +13,10 @@ from benchmarks.stages import passes
 
 from guard_service.prompt import Prefix, Prompt
 
-IN_PROCESS = ("machine", "checkpoint", "load", "correctness", "matmul", "sweep", "throughput")
+IN_PROCESS = (
+    *("machine", "checkpoint", "load", "correctness", "matmul", "sweep"),
+    *("graphs", "kernels", "throughput"),
+)
 
 
 @pytest.fixture

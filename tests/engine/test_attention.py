@@ -3,14 +3,14 @@
 import pytest
 import torch
 from torch import Tensor
-from varlen import attend_one, attention_by, varlen_attn
+from varlen import attention_by, check_attention, varlen_attn
 
-from guard_service.engine.attention import Attention, SegmentAttention
+from guard_service.engine.attention import SegmentAttention
 from guard_service.engine.packing import Segment, Spans, Tiles, pack
 
 CPU = torch.device("cpu")
-NUM_HEADS, NUM_KV_HEADS, HEAD_DIM = 8, 2, 16
-PAST = torch.empty(1, 2, 9, NUM_KV_HEADS, HEAD_DIM)
+HEADS = (8, 2, 16)
+PAST = torch.empty(1, 2, 9, *HEADS[1:])
 SEGMENTS = [
     Segment([0] * 5),
     Segment([0] * 5),
@@ -24,29 +24,10 @@ def spans_of(tiles: Tiles) -> Spans:
     return pack(SEGMENTS, CPU, tiles).spans
 
 
-def draw(num: int, num_heads: int) -> Tensor:
-    return torch.randn(num, num_heads, HEAD_DIM)
-
-
-def check(attend: Attention, spans: Spans) -> None:
-    """Every segment against its own queries and keys alone."""
-    torch.manual_seed(0)
-    widths = [spans.width(num) for num in spans.num_keys]
-    queries = draw(sum(spans.num_queries), NUM_HEADS)
-    keys, values = (draw(sum(widths), NUM_KV_HEADS) for _ in range(2))
-    attended = attend(queries, keys, values, spans)
-    at_query = at_key = 0
-    for num_queries, num_keys, width in zip(spans.num_queries, spans.num_keys, widths, strict=True):
-        seen = slice(at_key, at_key + num_keys)
-        own = slice(at_query, at_query + num_queries)
-        expected = attend_one(queries[own], keys[seen], values[seen])
-        torch.testing.assert_close(attended[own], expected, rtol=1e-4, atol=1e-5)
-        at_query, at_key = at_query + num_queries, at_key + width
-
-
 @pytest.mark.parametrize("multiple", [1, 16])
 def test_segments_attend_causally_to_their_own_keys(multiple: int) -> None:
-    check(SegmentAttention(), spans_of(Tiles(keys=multiple)))
+    spans = spans_of(Tiles(keys=multiple))
+    check_attention(SegmentAttention(), spans, HEADS, torch.empty(0), tolerance=1e-4)
 
 
 @pytest.mark.parametrize("wants_switch", [False, True])
@@ -58,4 +39,5 @@ def test_flash_attention_is_asked_for_the_same(wants_switch: bool) -> None:
         return varlen_attn(*tensors, window_size=window_size)  # type: ignore[arg-type]
 
     attend = attention_by(switched if wants_switch else varlen_attn)
-    check(attend, spans_of(Tiles(tokens=128)))
+    spans = spans_of(Tiles(tokens=128))
+    check_attention(attend, spans, HEADS, torch.empty(0), tolerance=1e-4)

@@ -1,0 +1,169 @@
+"""What bulk work and a greedy caller do to the waits of others, on a real engine over gRPC.
+
+    PYTHONPATH=tests python tests/benchmarks/bench_lanes.py --model FOLDER [--dtype bfloat16]
+
+Twenty tenants together at a share of saturation, Poisson: alone, beside a stream of bulk work that
+never ends, beside one more tenant who sends a hundred times what each of them does. In turn, with
+the same calls; prints p99 of the twenty from when a call was due to its answer.
+"""
+
+import argparse
+import asyncio
+import itertools
+import statistics
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from credentials import entry, write_access
+from serving import serving
+
+from guard_service.access.key import NewKey, make_key
+from guard_service.benchmark.measure import Plan, judged_of
+from guard_service.benchmark.target import Target, messages_of, open_running
+from guard_service.benchmark.traffic import Run, send_all, send_poisson
+from guard_service.client import AsyncGuardClient, Message
+from guard_service.conversation import Conversation
+
+NUM_CALLERS = 20
+GREED = 100
+NUM_IN_FLIGHT = 64  # enough to fill every pass
+
+
+@dataclass
+class Desk:
+    """Who calls, what they send, and how many calls a second the server can do."""
+
+    callers: Sequence[Target]
+    greedy: Target
+    bulk: AsyncGuardClient
+    judged: Sequence[Conversation]
+    seconds: float
+    saturation: float = 0.0
+    num_bulk: int = 0
+    greedy_runs: list[Run] = field(default_factory=list)
+
+    async def call_all(self, share: float, seed: int) -> list[Run]:
+        """Each caller sends its own conversations, at its own times."""
+        rate = share * self.saturation / NUM_CALLERS
+        return await asyncio.gather(
+            *(
+                send_poisson(
+                    caller.ask, self.judged[number::NUM_CALLERS], rate, self.seconds, seed + number
+                )
+                for number, caller in enumerate(self.callers)
+            )
+        )
+
+    async def nothing(self, share: float, seed: int) -> None:
+        await asyncio.Event().wait()
+
+    async def work_in_bulk(self, share: float, seed: int) -> None:
+        def endless() -> Iterator[list[Message]]:
+            return map(messages_of, itertools.cycle(self.judged))
+
+        async for item in self.bulk.moderate_batch(each_in_turn(endless())):
+            item.result()
+            self.num_bulk += 1
+
+    async def be_greedy(self, share: float, seed: int) -> None:
+        rate = GREED * share * self.saturation / NUM_CALLERS
+        run = await send_poisson(self.greedy.ask, self.judged, rate, self.seconds, seed - 1)
+        self.greedy_runs.append(run)
+
+
+async def each_in_turn(values: Iterator[list[Message]]) -> AsyncIterator[list[Message]]:
+    for value in values:
+        yield value
+        await asyncio.sleep(0)
+
+
+async def beside(
+    desk: Desk, company: Callable[[float, int], Awaitable[None]], share: float, seed: int
+) -> list[Run]:
+    """The callers' runs while the company is at work."""
+    at_work = asyncio.ensure_future(company(share, seed))
+    runs = await desk.call_all(share, seed)
+    at_work.cancel()
+    with suppress(asyncio.CancelledError):
+        await at_work
+    return runs
+
+
+def p99_ms(runs: Sequence[Run]) -> float:
+    waits = [call.latency_ms for run in runs for call in run.calls if call.answered]
+    return statistics.quantiles(waits, n=100)[98]
+
+
+async def compare(desk: Desk, share: float, num_rounds: int) -> None:
+    companies = {
+        "alone": desk.nothing,
+        "bulk saturated": desk.work_in_bulk,
+        f"one caller at {GREED}x": desk.be_greedy,
+    }
+    found: dict[str, list[float]] = {name: [] for name in companies}
+    num_failed = dict.fromkeys(companies, 0)
+    desk.num_bulk, desk.greedy_runs = 0, []
+    for seed in range(0, num_rounds * 1000, 1000):
+        for name, company in companies.items():
+            runs = await beside(desk, company, share, seed)
+            found[name].append(p99_ms(runs))
+            num_failed[name] += sum(len(run.calls) - len(run.answers) for run in runs)
+    num_greedy = sum(len(run.answers) for run in desk.greedy_runs)
+    could = desk.saturation * desk.seconds * num_rounds
+    gets = {"bulk saturated": desk.num_bulk / could, f"one caller at {GREED}x": num_greedy / could}
+    for name, p99s in found.items():
+        ratios = [with_ms / alone for with_ms, alone in zip(p99s, found["alone"], strict=True)]
+        print(
+            f"{share:.0%} {name}: p99 {' '.join(f'{p99:.0f}' for p99 in p99s)} ms, ratio "
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
+            f"{num_failed[name]} failed; the other gets {gets.get(name, 0):.0%}",
+            flush=True,
+        )
+
+
+async def measure(target: str, keys: Sequence[NewKey], asked: argparse.Namespace) -> None:
+    ((_, judged),) = judged_of(
+        Plan(workloads=(asked.workload,), num_requests=asked.conversations), asked.model
+    )
+    async with AsyncExitStack() as stack:
+        greedy, *callers = [
+            await stack.enter_async_context(open_running(target, api_key=key.text))
+            for key in keys[1:]
+        ]
+        bulk = AsyncGuardClient(target, api_key=keys[0].text, timeout=600)
+        await stack.enter_async_context(bulk)
+        desk = Desk(callers, greedy, bulk, judged, asked.seconds)
+        await send_all(greedy.ask, judged[:NUM_IN_FLIGHT], NUM_IN_FLIGHT)
+        run = await send_all(greedy.ask, judged[: asked.saturating], NUM_IN_FLIGHT)
+        desk.saturation = len(run.answers) / run.seconds
+        print(f"saturation {desk.saturation:.1f} calls a second", flush=True)
+        for share in asked.shares:
+            await compare(desk, share, asked.rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--workload", default="W100")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.5])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--conversations", type=int, default=2000)
+    parser.add_argument("--saturating", type=int, default=400)
+    asked = parser.parse_args()
+    keys = [make_key() for _ in range(2 + NUM_CALLERS)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        entries = [entry(key, f"tenant-{number}") for number, key in enumerate(keys)]
+        access = str(write_access(folder / "access.json", *entries))
+        settings = {"GUARD_ACCESS_FILE": access, "GUARD_DTYPE": asked.dtype}
+        with serving(folder, "--model", str(asked.model), **settings) as served:
+            asyncio.run(measure(served.target, keys, asked))
+
+
+if __name__ == "__main__":
+    main()
