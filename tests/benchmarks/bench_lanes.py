@@ -23,7 +23,7 @@ from serving import serving
 from guard_service.access.key import NewKey, make_key
 from guard_service.benchmark.measure import Plan, judged_of
 from guard_service.benchmark.target import Target, messages_of, open_running
-from guard_service.benchmark.traffic import Run, send_all, send_poisson
+from guard_service.benchmark.traffic import Answered, Run, send_all, send_poisson
 from guard_service.client import AsyncGuardClient, Message
 from guard_service.conversation import Conversation
 
@@ -42,8 +42,7 @@ class Desk:
     judged: Sequence[Conversation]
     seconds: float
     saturation: float = 0.0
-    num_bulk: int = 0
-    greedy_runs: list[Run] = field(default_factory=list)
+    num_others: int = 0  # calls of the company that were answered
 
     async def call_all(self, share: float, seed: int) -> list[Run]:
         """Each caller sends its own conversations, at its own times."""
@@ -66,12 +65,16 @@ class Desk:
 
         async for item in self.bulk.moderate_batch(each_in_turn(endless())):
             item.result()
-            self.num_bulk += 1
+            self.num_others += 1
 
     async def be_greedy(self, share: float, seed: int) -> None:
+        async def ask(judged: Conversation) -> Answered:
+            answered = await self.greedy.ask(judged)
+            self.num_others += 1
+            return answered
+
         rate = GREED * share * self.saturation / NUM_CALLERS
-        run = await send_poisson(self.greedy.ask, self.judged, rate, self.seconds, seed - 1)
-        self.greedy_runs.append(run)
+        await send_poisson(ask, self.judged, rate, self.seconds, seed - 1)
 
 
 async def each_in_turn(values: Iterator[list[Message]]) -> AsyncIterator[list[Message]]:
@@ -92,6 +95,22 @@ async def beside(
     return runs
 
 
+@dataclass
+class Found:
+    """The callers' rounds beside one company."""
+
+    p99s_ms: list[float] = field(default_factory=list)
+    num: int = 0
+    num_failed: int = 0
+    num_others: int = 0
+
+    def add(self, runs: Sequence[Run], num_others: int) -> None:
+        self.p99s_ms.append(p99_ms(runs))
+        self.num += sum(len(run.calls) for run in runs)
+        self.num_failed += sum(len(run.calls) - len(run.answers) for run in runs)
+        self.num_others += num_others
+
+
 def p99_ms(runs: Sequence[Run]) -> float:
     waits = [call.latency_ms for run in runs for call in run.calls if call.answered]
     return statistics.quantiles(waits, n=100)[98]
@@ -103,23 +122,21 @@ async def compare(desk: Desk, share: float, num_rounds: int) -> None:
         "bulk saturated": desk.work_in_bulk,
         f"one caller at {GREED}x": desk.be_greedy,
     }
-    found: dict[str, list[float]] = {name: [] for name in companies}
-    num_failed = dict.fromkeys(companies, 0)
-    desk.num_bulk, desk.greedy_runs = 0, []
+    found = {name: Found() for name in companies}
     for seed in range(0, num_rounds * 1000, 1000):
         for name, company in companies.items():
+            desk.num_others = 0
             runs = await beside(desk, company, share, seed)
-            found[name].append(p99_ms(runs))
-            num_failed[name] += sum(len(run.calls) - len(run.answers) for run in runs)
-    num_greedy = sum(len(run.answers) for run in desk.greedy_runs)
+            found[name].add(runs, desk.num_others)
     could = desk.saturation * desk.seconds * num_rounds
-    gets = {"bulk saturated": desk.num_bulk / could, f"one caller at {GREED}x": num_greedy / could}
-    for name, p99s in found.items():
-        ratios = [with_ms / alone for with_ms, alone in zip(p99s, found["alone"], strict=True)]
+    for name, one in found.items():
+        ratios = [
+            mine / alone for mine, alone in zip(one.p99s_ms, found["alone"].p99s_ms, strict=True)
+        ]
         print(
-            f"{share:.0%} {name}: p99 {' '.join(f'{p99:.0f}' for p99 in p99s)} ms, ratio "
+            f"{share:.0%} {name}: p99 {' '.join(f'{p99:.0f}' for p99 in one.p99s_ms)} ms, ratio "
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
-            f"{num_failed[name]} failed; the other gets {gets.get(name, 0):.0%}",
+            f"{one.num_failed} of {one.num} failed; the other gets {one.num_others / could:.0%}",
             flush=True,
         )
 
