@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-# Long enough that chance makes none of many equal callers look modest.
-_MEMORY_S = 2.0
-_MIN_AGE_S = 1.0  # a new caller's rate is not known from its first two calls
+# Of a caller, against that of all: long enough that chance makes none of many equal callers look
+# modest, and none who asks for little look greedy.
+_LONGER = 8
 _ABSENT = 0.05  # calls of late: with fewer a caller is forgotten
 _TIDY_S = 1.0
 
@@ -26,7 +26,8 @@ class Recent:
         self.count, self.since_s = self.at(now_s) + 1, now_s
 
     def per_s(self, now_s: float) -> float:
-        age_s = max(now_s - self.born_s, _MIN_AGE_S)
+        # The rate of a new one is not known from its first two calls.
+        age_s = max(now_s - self.born_s, self.memory_s / 2)
         return self.at(now_s) / self.memory_s / -math.expm1(-age_s / self.memory_s)
 
 
@@ -41,7 +42,9 @@ class Arrivals:
         self._tidy(now_s)
         self._all.add(now_s)
         self._all.memory_s = memory_s
-        self._callers.setdefault(name, Recent(_MEMORY_S, now_s)).add(now_s)
+        caller = self._callers.setdefault(name, Recent(memory_s, now_s))
+        caller.add(now_s)
+        caller.memory_s = _LONGER * memory_s
         return self._all.per_s(now_s)
 
     def is_modest(self, now_s: float, name: str, possible_per_s: float) -> bool:

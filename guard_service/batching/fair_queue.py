@@ -14,8 +14,6 @@ from guard_service.batching.entry import Caller, Entry
 # A long prompt loses this much of its length for every second it waits, and so is never starved
 # by short ones.
 _AGEING_TOKENS_PER_S = 4000.0
-# A caller counts as present for so long after its last prompt.
-_PRESENT_S = 1.0
 # So far ahead of its share a caller still goes with the others: a burst of calls, or one prompt of
 # the longest window, is no greed.
 _MAX_AHEAD_TOKENS = 8192
@@ -61,13 +59,14 @@ class FairQueue:
         self._shares[caller.name].served += num_tokens / caller.weight
         self._fair += num_tokens / self._weight
 
-    def in_order(self, now_s: float, most_ahead: int) -> Iterator[Entry]:
+    def in_order(self, now_s: float, most_ahead: int, present_s: float) -> Iterator[Entry]:
         """Pop the next entries for a pass; the taker charges, and pushes back what it leaves.
 
         Those of callers who are ahead come only if nothing else was taken, and up to so many
-        tokens, so that a pass for which others may have to wait stays short.
+        tokens, so that a pass for which others may have to wait stays short. A caller counts as
+        present for so long after its last prompt.
         """
-        self._forget_absent(now_s)
+        self._forget_absent(now_s - present_s)
         self._weight = sum(share.weight for share in self._shares.values()) or 1.0
         names = [name for name, share in self._shares.items() if share.waiting]
         ahead = {name for name in names if self._is_ahead(name)}
@@ -118,8 +117,7 @@ class FairQueue:
         self.num_entries -= 1
         return entry
 
-    def _forget_absent(self, now_s: float) -> None:
-        since_s = now_s - _PRESENT_S
+    def _forget_absent(self, since_s: float) -> None:
         absent = [n for n, s in self._shares.items() if not s.waiting and s.seen_s < since_s]
         for name in absent:
             del self._shares[name]

@@ -14,8 +14,10 @@ from guard_service.engine.message import Batch, Piece
 # Of the tokens that go through while bulk work waits: enough to never stand still, too few to be
 # felt by those who wait.
 _BULK_SHARE = 1 / 64
-# So long after the last interactive call the next is taken to be near, and bulk passes stay short.
-_LIVELY_S = 1.0
+# So long after a caller's last call its next is taken to be near, or for so many full passes where
+# those take longer: the caller counts, and after an interactive call bulk passes stay short.
+_NEAR_S = 1.0
+_NEAR_PASSES = 40
 # Prompts of a lane that one engine may hold in part: their keys and values take its memory.
 _MAX_CUT = 4
 
@@ -118,7 +120,7 @@ class Scheduler:
         self._bulk_credit -= self._fill(formed, bulk, credit)
         num_taken = self._fill(formed, interactive, room - formed.num_tokens)
         if not formed.pieces:
-            room = self._bulk_room(start_s)
+            room = self._bulk_room(formed)
             formed.expect(min(room, bulk.num_tokens))
             self._fill(formed, bulk, room)
         earned = self._bulk_credit + num_taken * _BULK_SHARE
@@ -155,8 +157,11 @@ class Scheduler:
         alone, self._loners = self._loners, []
         return alone + [entry for lane in self.lanes.values() for entry in lane.clear()]
 
-    def _bulk_room(self, now_s: float) -> int:
-        if now_s - self._interactive_s > _LIVELY_S:
+    def _near_s(self, formed: Pass) -> float:
+        return max(_NEAR_S, _NEAR_PASSES * formed.predict_s(self._limits.max_batch_tokens))
+
+    def _bulk_room(self, formed: Pass) -> int:
+        if formed.start_s - self._interactive_s > self._near_s(formed):
             return self._limits.max_bulk_batch_tokens
         return self._short_room
 
@@ -175,7 +180,8 @@ class Scheduler:
         start, end = formed.num_tokens, formed.num_tokens + room
         most_ahead = self._short_room if lane is self.lanes[Lane.INTERACTIVE] else room
         put_back: list[Entry] = []
-        for entry in lane.in_order(formed.start_s, most_ahead) if room else ():
+        near_s = self._near_s(formed)
+        for entry in lane.in_order(formed.start_s, most_ahead, near_s) if room else ():
             if self._is_dropped(formed, entry):
                 continue
             num_tokens = self._num_to_take(formed.engine, entry, end - formed.num_tokens)

@@ -35,6 +35,7 @@ class Machine:
 
 CPU = Machine(0.010, 0.00006, "cpu")
 GPU = Machine(0.0035, 0.0000254, "cuda:0")  # an 8B model on an H200, as it is estimated
+SLOW = Machine(0.010, 0.00060, "cpu")  # a pass of two thirds of a second: large models on a CPU
 TWO_GPUS = Machine(0.0035, 0.0000254, "cuda:0", 2)
 
 
@@ -129,6 +130,25 @@ def test_a_quiet_caller_is_let_in_while_another_floods_and_waits_no_longer() -> 
             assert quiet.num_refused < 0.01 * len(quiet.calls)  # in the first moment
             assert quiet.p99_ms(4) < 2.1 * CPU.seconds(ROOM) * 1000
             assert len(flood.calls) > 0.5 * 8 * CPU.calls_per_s
+
+    in_virtual_time(scenario())
+
+
+def test_callers_of_a_slow_engine_who_ask_for_little_are_let_in_while_another_floods() -> None:
+    """Each of twenty calls every six seconds, now and then twice in one."""
+    twenty = [f"caller {number}" for number in range(20)]
+
+    async def scenario() -> None:
+        async with running(SLOW) as batcher:
+            flood, quiet = Callers(batcher), Callers(batcher)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(
+                    quiet.come(0.3 * SLOW.calls_per_s, 240, lambda draw: draw.choice(twenty))
+                )
+                await asyncio.sleep(20)
+                both.create_task(flood.come(1.5 * SLOW.calls_per_s, 200))
+            assert len(quiet.calls) > 500
+            assert quiet.num_refused < 0.01 * len(quiet.calls)
 
     in_virtual_time(scenario())
 

@@ -6,6 +6,7 @@ from guard_service.batching.entry import Asker, Caller, Entry
 from guard_service.batching.fair_queue import FairQueue
 
 ROOM = 1_000_000
+PRESENT_S = 1.0
 
 
 def entry(key: int, num_tokens: int, name: str = "a", since_s: float = 0.0, weight: float = 1.0):  # type: ignore[no-untyped-def]
@@ -17,7 +18,7 @@ def entry(key: int, num_tokens: int, name: str = "a", since_s: float = 0.0, weig
 def served(queue: FairQueue, num_tokens: int, now_s: float = 0.0) -> list[Entry]:
     """Those who would get so many tokens."""
     taken: list[Entry] = []
-    for one in queue.in_order(now_s, ROOM):
+    for one in queue.in_order(now_s, ROOM, PRESENT_S):
         queue.charge(one.caller, one.num_left)
         taken.append(one)
         if sum(e.num_left for e in taken) >= num_tokens:

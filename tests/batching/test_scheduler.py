@@ -156,6 +156,15 @@ def test_while_interactive_calls_are_about_bulk_passes_stay_short() -> None:
     assert w.step().num_tokens == LIMITS.max_bulk_batch_tokens
 
 
+def test_on_a_slow_engine_the_next_interactive_call_is_near_for_as_many_passes() -> None:
+    w = Work()
+    for _ in range(500):
+        w.ask(8)
+    w.ask(8, Lane.INTERACTIVE)
+    while w.now_s < 10 * LIMITS.max_batch_tokens:  # seconds, a token each
+        assert w.step(takes_time=True).num_tokens <= LIMITS.max_batch_tokens // 4
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 200), st.integers(8, 60))
 def test_a_hundredfold_caller_moves_another_by_a_bounded_number_of_passes(

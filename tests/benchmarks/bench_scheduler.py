@@ -1,9 +1,10 @@
 """What bulk work and a greedy caller do to the waits of others, in virtual time.
 
-    PYTHONPATH=tests python tests/benchmarks/bench_scheduler.py [--seconds 60] [--seeds 3]
+    PYTHONPATH=tests python tests/benchmarks/bench_scheduler.py [--seconds 60] [--slower 1]
 
 The real batcher on an engine whose passes take a + c x tokens (an 8B model on an H200 as it is
-estimated), with seeded Poisson arrivals. Prints p99 of an interactive call's wait, in virtual ms.
+estimated, or `--slower` times that), with seeded Poisson arrivals. Prints p99 of an interactive
+call's wait, in virtual ms.
 """
 
 import argparse
@@ -26,15 +27,23 @@ from guard_service.prompt import Prefix, Prompt
 
 FIXED_S, TOKEN_S = 0.0035, 0.0000254
 LIMITS = BatchLimits()
-SATURATION = LIMITS.max_batch_tokens / (FIXED_S + TOKEN_S * LIMITS.max_batch_tokens)  # tokens/s
 PREFIX = Prefix((0,), ("S1",))
 NUM_CALLERS = 20
 MAX_GREEDY = 384  # calls of one caller that the door lets in
 BULK_ITEMS = 256  # in flight: what the door lets in
 
 
-def seconds(num_tokens: int) -> float:
-    return FIXED_S + TOKEN_S * num_tokens
+@dataclass(frozen=True)
+class Speed:
+    slower: float
+
+    def seconds(self, num_tokens: int) -> float:
+        return self.slower * (FIXED_S + TOKEN_S * num_tokens)
+
+    @property
+    def saturation(self) -> float:
+        """Tokens a second, of full passes."""
+        return LIMITS.max_batch_tokens / self.seconds(LIMITS.max_batch_tokens)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Load:
     batcher: Batcher
     seed: int
     mix: Mix
+    speed: Speed
     waits_ms: dict[str, list[float]] = field(default_factory=dict)
     unique: "count[int]" = field(default_factory=count)
 
@@ -78,7 +88,7 @@ class Load:
     async def poisson(self, caller: Caller, share: float, max_calls: int = 10_000) -> None:
         """Calls that come whether or not earlier ones are answered, at a share of saturation."""
         draw = random.Random(f"{self.seed} {caller.name}")  # the same calls with and without
-        rate = share * SATURATION / self.mix.mean_tokens
+        rate = share * self.speed.saturation / self.mix.mean_tokens
         places = asyncio.Semaphore(max_calls)
         async with asyncio.TaskGroup() as group:
             while True:
@@ -96,12 +106,12 @@ class Load:
 
 
 @asynccontextmanager
-async def running(seed: int, mix: Mix, device: str) -> AsyncIterator[Load]:
-    engine = ScriptedEngine(seconds=seconds, device=device)
+async def running(seed: int, mix: Mix, speed: Speed, device: str) -> AsyncIterator[Load]:
+    engine = ScriptedEngine(seconds=speed.seconds, device=device)
     engine.batches = Forgetful()
     batcher = Batcher(lambda: [engine], LIMITS)
     batcher.start()
-    yield Load(batcher, seed, mix)
+    yield Load(batcher, seed, mix, speed)
     await batcher.stop()
 
 
@@ -111,9 +121,9 @@ class Forgetful(list[Any]):
 
 
 async def simulate(
-    seed: int, mix: Mix, device: str, duration_s: float, share: float, bulk: bool, greedy: float
+    seed: int, mix: Mix, asked: argparse.Namespace, share: float, bulk: bool, greedy: float
 ) -> dict[str, list[float]]:
-    async with running(seed, mix, device) as load:
+    async with running(seed, mix, Speed(asked.slower), asked.device) as load:
         names = [f"caller {n}" for n in range(NUM_CALLERS)]
         work: list[Coroutine[Any, Any, None]] = [
             load.poisson(Caller(name=name), share / NUM_CALLERS) for name in names
@@ -124,7 +134,7 @@ async def simulate(
             one = share / NUM_CALLERS
             work.append(load.poisson(Caller(name="greedy"), one * greedy, MAX_GREEDY))
         with suppress(TimeoutError):
-            async with asyncio.timeout(duration_s), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(asked.seconds), asyncio.TaskGroup() as group:
                 for one_caller in work:
                     group.create_task(one_caller)
     return load.waits_ms
@@ -140,13 +150,14 @@ def compare(title: str, arguments: argparse.Namespace, mix: Mix, share: float, *
     plain = {"bulk": False, "greedy": 0.0}
     with_ms, without_ms, num_more = [], [], 0
     for seed in range(arguments.seeds):
-        run = (seed, mix, arguments.device, arguments.seconds, share)
+        run = (seed, mix, arguments, share)
         without_ms.append(p99(in_virtual_time(simulate(*run, **plain))))
         waits = in_virtual_time(simulate(*run, **(plain | more)))
         with_ms.append(p99(waits))
         num_more += len(waits.get("bulk", ())) + len(waits.get("greedy", ()))
     ratios = sorted(a / b for a, b in zip(with_ms, without_ms, strict=True))
-    gets = num_more / arguments.seeds / arguments.seconds * mix.mean_tokens / SATURATION
+    possible = Speed(arguments.slower).saturation * arguments.seconds * arguments.seeds
+    gets = num_more * mix.mean_tokens / possible
     print(
         f"{mix.name} {title:18} {share:4.0%}: p99 {statistics.median(without_ms):6.1f} ms without,"
         f" {statistics.median(with_ms):6.1f} ms with: x{statistics.median(ratios):.2f}"
@@ -158,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--slower", type=float, default=1)
     parser.add_argument("--device", default="cuda:0")
     arguments = parser.parse_args()
     for mix in MIXES:
