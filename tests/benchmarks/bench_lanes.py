@@ -4,7 +4,8 @@
 
 Twenty tenants together at a share of saturation, Poisson: alone, beside a stream of bulk work that
 never ends, beside one more tenant who sends a hundred times what each of them does. In turn, with
-the same calls; prints p99 of the twenty from when a call was due to its answer.
+the same calls; prints p99 of the twenty from when a call was due to its answer. What happens in the
+first seconds, until it is known who asks for more than its share, is printed apart.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from guard_service.conversation import Conversation
 
 NUM_CALLERS = 20
 GREED = 100
+FOREVER_S = 1e6
 NUM_IN_FLIGHT = 64  # enough to fill every pass
 
 
@@ -40,17 +42,18 @@ class Desk:
     greedy: Target
     bulk: AsyncGuardClient
     judged: Sequence[Conversation]
+    begins_s: float
     seconds: float
     saturation: float = 0.0
     num_others: int = 0  # calls of the company that were answered
 
-    async def call_all(self, share: float, seed: int) -> list[Run]:
+    async def call_all(self, share: float, seed: int, for_s: float) -> list[Run]:
         """Each caller sends its own conversations, at its own times."""
         rate = share * self.saturation / NUM_CALLERS
         return await asyncio.gather(
             *(
                 send_poisson(
-                    caller.ask, self.judged[number::NUM_CALLERS], rate, self.seconds, seed + number
+                    caller.ask, self.judged[number::NUM_CALLERS], rate, for_s, seed + number
                 )
                 for number, caller in enumerate(self.callers)
             )
@@ -74,7 +77,7 @@ class Desk:
             return answered
 
         rate = GREED * share * self.saturation / NUM_CALLERS
-        await send_poisson(ask, self.judged, rate, self.seconds, seed - 1)
+        await send_poisson(ask, self.judged, rate, FOREVER_S, seed - 1)
 
 
 async def each_in_turn(values: Iterator[list[Message]]) -> AsyncIterator[list[Message]]:
@@ -85,14 +88,17 @@ async def each_in_turn(values: Iterator[list[Message]]) -> AsyncIterator[list[Me
 
 async def beside(
     desk: Desk, company: Callable[[float, int], Awaitable[None]], share: float, seed: int
-) -> list[Run]:
-    """The callers' runs while the company is at work."""
+) -> tuple[list[Run], list[Run], int]:
+    """The callers' runs while the company begins and is at work, and what it then gets done."""
     at_work = asyncio.ensure_future(company(share, seed))
-    runs = await desk.call_all(share, seed)
+    first = await desk.call_all(share, seed + 500, desk.begins_s)
+    desk.num_others = 0
+    runs = await desk.call_all(share, seed, desk.seconds)
+    num_others = desk.num_others
     at_work.cancel()
     with suppress(asyncio.CancelledError):
         await at_work
-    return runs
+    return first, runs, num_others
 
 
 @dataclass
@@ -100,11 +106,13 @@ class Found:
     """The callers' rounds beside one company."""
 
     p99s_ms: list[float] = field(default_factory=list)
+    first_p99s_ms: list[float] = field(default_factory=list)
     num: int = 0
     num_failed: int = 0
     num_others: int = 0
 
-    def add(self, runs: Sequence[Run], num_others: int) -> None:
+    def add(self, first: Sequence[Run], runs: Sequence[Run], num_others: int) -> None:
+        self.first_p99s_ms.append(p99_ms(first))
         self.p99s_ms.append(p99_ms(runs))
         self.num += sum(len(run.calls) for run in runs)
         self.num_failed += sum(len(run.calls) - len(run.answers) for run in runs)
@@ -116,6 +124,10 @@ def p99_ms(runs: Sequence[Run]) -> float:
     return statistics.quantiles(waits, n=100)[98]
 
 
+def listed(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.0f}" for value in values)
+
+
 async def compare(desk: Desk, share: float, num_rounds: int) -> None:
     companies = {
         "alone": desk.nothing,
@@ -125,16 +137,15 @@ async def compare(desk: Desk, share: float, num_rounds: int) -> None:
     found = {name: Found() for name in companies}
     for seed in range(0, num_rounds * 1000, 1000):
         for name, company in companies.items():
-            desk.num_others = 0
-            runs = await beside(desk, company, share, seed)
-            found[name].add(runs, desk.num_others)
+            found[name].add(*await beside(desk, company, share, seed))
     could = desk.saturation * desk.seconds * num_rounds
     for name, one in found.items():
         ratios = [
             mine / alone for mine, alone in zip(one.p99s_ms, found["alone"].p99s_ms, strict=True)
         ]
         print(
-            f"{share:.0%} {name}: p99 {' '.join(f'{p99:.0f}' for p99 in one.p99s_ms)} ms, ratio "
+            f"{share:.0%} {name}: p99 {listed(one.p99s_ms)} ms (at first "
+            f"{listed(one.first_p99s_ms)}), ratio "
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
             f"{one.num_failed} of {one.num} failed; the other gets {one.num_others / could:.0%}",
             flush=True,
@@ -152,7 +163,7 @@ async def measure(target: str, keys: Sequence[NewKey], asked: argparse.Namespace
         ]
         bulk = AsyncGuardClient(target, api_key=keys[0].text, timeout=600)
         await stack.enter_async_context(bulk)
-        desk = Desk(callers, greedy, bulk, judged, asked.seconds)
+        desk = Desk(callers, greedy, bulk, judged, asked.begins_s, asked.seconds)
         await send_all(greedy.ask, judged[:NUM_IN_FLIGHT], NUM_IN_FLIGHT)
         run = await send_all(greedy.ask, judged[: asked.saturating], NUM_IN_FLIGHT)
         desk.saturation = len(run.answers) / run.seconds
@@ -167,6 +178,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--workload", default="W100")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.5])
+    parser.add_argument("--begins-s", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--conversations", type=int, default=2000)
