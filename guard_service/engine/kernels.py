@@ -56,5 +56,5 @@ def has_compiler() -> bool:
 def _find_linear(name: str, model: PreTrainedModel) -> MakeLinear:
     if name in _NARROW:
         return _NARROW[name]
-    is_plain_cpu = model.device.type == "cpu" and model.dtype == torch.bfloat16
-    return PackedLinear if is_plain_cpu and is_packing_supported() else DenseLinear
+    is_packed = model.device.type == "cpu" and is_packing_supported(model.dtype)
+    return PackedLinear if is_packed else DenseLinear

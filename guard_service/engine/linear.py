@@ -30,10 +30,12 @@ class Weights:
         )
 
 
-def is_packing_supported() -> bool:
-    """Whether this CPU has oneDNN's bfloat16 kernels."""
-    has_library = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_library and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def is_packing_supported(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has kernels of this type for this CPU."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    is_half_supported = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 or bool(is_half_supported)
 
 
 class DenseLinear:
@@ -46,7 +48,8 @@ class DenseLinear:
 
 class PackedLinear:
     """Weights lie as oneDNN's kernels read them, and not laid out anew for every pass, which takes
-    a fifth of a short one. The operators are those that torch.compile puts for frozen weights.
+    a fifth of a short one. In float32 its kernels outdo MKL's on an AMD CPU.
+    The operators are those that torch.compile puts for frozen weights.
     """
 
     def __init__(self, weights: Weights) -> None:

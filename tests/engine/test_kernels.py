@@ -33,10 +33,10 @@ def test_a_small_model_on_a_cpu_is_not_compiled(
 def test_the_number_type_decides_how_weights_are_kept(tmp_path: Path) -> None:
     folder = save_random_llama(tmp_path)
     exact, half = model_of(folder, torch.float32), model_of(folder, torch.bfloat16)
-    assert find_kernels("float32", exact).make_linear is DenseLinear
+    for model in (exact, half):
+        expected = PackedLinear if is_packing_supported(model.dtype) else DenseLinear
+        assert find_kernels("auto", model).make_linear is expected
     assert find_kernels("int8", exact).make_linear is Int8Linear
-    expected = PackedLinear if is_packing_supported() else DenseLinear
-    assert find_kernels("auto", half).make_linear is expected
 
 
 def test_a_cpu_has_no_graphs(tmp_path: Path) -> None:
