@@ -13,6 +13,7 @@ from torch.nn.functional import ScalingType
 from guard_service.engine.linear import Weights
 
 _MAX_FP8 = torch.finfo(torch.float8_e4m3fn).max
+_LEAST = 1e-12  # a row of zeros has a scale too
 
 
 class Int8Linear:
@@ -20,21 +21,24 @@ class Int8Linear:
 
     def __init__(self, weights: Weights) -> None:
         weight = weights.weight.float()
-        bias = None if weights.bias is None else weights.bias.float()
-        scales = weight.abs().amax(1).clamp(min=1e-12) / 127
+        scales = weight.abs().amax(1).clamp(min=_LEAST) / 127
         with warnings.catch_warnings():  # deprecated without a successor in torch itself
             warnings.simplefilter("ignore")
             quantized = torch.quantize_per_channel(
                 weight, scales, torch.zeros_like(scales, dtype=torch.long), 0, torch.qint8
             )
-            self._packed = torch.ops.quantized.linear_prepack(quantized, bias)
+            self._packed = torch.ops.quantized.linear_prepack(quantized, None)
+        self._bias = weights.bias
 
     def __call__(self, inputs: Tensor) -> Tensor:
+        # The operator has one scale for all of its input: rows come with the same largest value.
+        scales = inputs.float().abs().amax(-1, keepdim=True).clamp(min=_LEAST)
         # Inputs of seven bits: pairs of products of eight overflow where a CPU has no VNNI.
         outputs: Tensor = torch.ops.quantized.linear_dynamic(
-            inputs.float(), self._packed, reduce_range=True
+            inputs / scales, self._packed, reduce_range=not torch.cpu._is_vnni_supported()
         )
-        return outputs.to(inputs.dtype)
+        outputs = (outputs * scales).to(inputs.dtype)
+        return outputs if self._bias is None else outputs + self._bias
 
 
 class Fp8Linear:
@@ -62,5 +66,5 @@ class Fp8Linear:
 
 def to_fp8(values: Tensor) -> tuple[Tensor, Tensor]:
     """Rows rounded to eight bits, and the scale [rows, 1] by which each was divided."""
-    scales = values.abs().amax(-1, keepdim=True).float().clamp(min=1e-12) / _MAX_FP8
+    scales = values.abs().amax(-1, keepdim=True).float().clamp(min=_LEAST) / _MAX_FP8
     return (values / scales).to(torch.float8_e4m3fn), scales
