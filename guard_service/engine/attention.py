@@ -16,10 +16,17 @@ from guard_service.engine.packing import Spans
 Attention = Callable[[Tensor, Tensor, Tensor, Spans], Tensor]
 
 
+KEY_MULTIPLE = 16  # a CPU's attention takes twice as long where keys are none
+# With a mask every query faces every key, seen or not: long segments are cut where that costs more
+# than calls do.
+_BLOCK = 256
+
+
 class SegmentAttention:
     """One call for each run of segments of equal lengths, so nothing is padded."""
 
-    def __init__(self) -> None:
+    def __init__(self, block: int = _BLOCK) -> None:
+        self._block = block
         self._mask = torch.empty(0, 0)
         self._offset = 0
 
@@ -45,16 +52,25 @@ class SegmentAttention:
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, num_past: int) -> Tensor:
         """Of segments of equal lengths: [segments, tokens, heads, head_dim] each."""
         query, key, value = (part.transpose(1, 2) for part in (queries, keys, values))
-        mask = self._causal(query.shape[2], key.shape[2], num_past, query) if num_past else None
-        attended = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            is_causal=mask is None,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        if not num_past:
+            attended = _sdpa(query, key, value, None)
+        else:
+            blocks = range(0, query.shape[2], self._block)
+            attended = torch.cat(
+                [self._see_past(query, key, value, num_past, start) for start in blocks], dim=2
+            )
         return attended.transpose(1, 2).flatten(0, 1)
+
+    def _see_past(
+        self, query: Tensor, key: Tensor, value: Tensor, num_past: int, start: int
+    ) -> Tensor:
+        """A block of queries, and the keys up to its last one."""
+        query = query[:, :, start : start + self._block]
+        num_past += start
+        num_keys = num_past + query.shape[2]
+        num_keys = min(num_keys + -num_keys % KEY_MULTIPLE, key.shape[2])
+        mask = self._causal(query.shape[2], num_keys, num_past, query)
+        return _sdpa(query, key[:, :, :num_keys], value[:, :, :num_keys], mask)
 
     def _causal(self, num_queries: int, num_keys: int, num_past: int, like: Tensor) -> Tensor:
         """A window of one large mask, where row i sees up to column i + past."""
@@ -68,6 +84,18 @@ class SegmentAttention:
             self._mask.masked_fill_(is_ahead, -torch.inf)
         start = self._offset - num_past
         return self._mask[:num_queries, start : start + num_keys]
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Causal by itself where there is no mask."""
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        is_causal=mask is None,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
 
 
 def varlen_attention() -> Attention:

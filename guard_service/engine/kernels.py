@@ -7,7 +7,12 @@ from shutil import which
 import torch
 from transformers import PreTrainedModel
 
-from guard_service.engine.attention import Attention, SegmentAttention, varlen_attention
+from guard_service.engine.attention import (
+    KEY_MULTIPLE,
+    Attention,
+    SegmentAttention,
+    varlen_attention,
+)
 from guard_service.engine.graph import Record, cuda_record
 from guard_service.engine.linear import (
     DenseLinear,
@@ -44,9 +49,8 @@ def find_kernels(name: str, model: PreTrainedModel) -> Kernels:
         attend = varlen_attention() if is_half else SegmentAttention()
         record = cuda_record() if is_half else None
         return Kernels(make_linear, attend, Tiles(tokens=128), is_compiled=True, record=record)
-    # A CPU's attention takes twice as long where keys are no multiple of 16.
     is_compiled = model.num_parameters() >= MIN_COMPILED_WEIGHTS and has_compiler()
-    return Kernels(make_linear, SegmentAttention(), Tiles(keys=16), is_compiled)
+    return Kernels(make_linear, SegmentAttention(), Tiles(keys=KEY_MULTIPLE), is_compiled)
 
 
 def has_compiler() -> bool:

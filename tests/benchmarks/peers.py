@@ -45,8 +45,9 @@ HEADINGS = (
 OURS, CARD = "ours", "generate, one by one"
 
 # How far from the threshold rounding may tip a verdict: of weights that mean nothing in bfloat16
-# much further than of a trained model.
-BANDS = {"float32": 0.02, "bfloat16": 0.1}
+# much further than of a trained model. There transformers' own logit of "unsafe" is off by 0.44
+# (root mean square of 59 prompts, 67m) from its float32, as is ours; the band is three times that.
+BANDS = {"float32": 0.02, "bfloat16": 0.28}
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ SEGMENTS = [
     Segment([0], pasts=(PAST,)),
     Segment([0] * 7, pasts=(PAST, PAST)),
     Segment([0] * 40),
+    Segment([0] * 50, pasts=(PAST,)),
 ]
 
 
@@ -24,10 +25,11 @@ def spans_of(tiles: Tiles) -> Spans:
     return pack(SEGMENTS, CPU, tiles).spans
 
 
+@pytest.mark.parametrize("block", [256, 3])
 @pytest.mark.parametrize("multiple", [1, 16])
-def test_segments_attend_causally_to_their_own_keys(multiple: int) -> None:
+def test_segments_attend_causally_to_their_own_keys(multiple: int, block: int) -> None:
     spans = spans_of(Tiles(keys=multiple))
-    check_attention(SegmentAttention(), spans, HEADS, torch.empty(0), tolerance=1e-4)
+    check_attention(SegmentAttention(block), spans, HEADS, torch.empty(0), tolerance=1e-4)
 
 
 @pytest.mark.parametrize("wants_switch", [False, True])
