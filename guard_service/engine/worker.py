@@ -162,9 +162,12 @@ def _is_readable(connection: socket.socket) -> bool:
 
 
 def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """The device by name, made the current one: streams, events and graphs are of that one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and torch.cuda.is_available():
+        torch.cuda.set_device(torch.device(name).index or 0)
+    return name
 
 
 def _check_weights(model: PreTrainedModel) -> None:

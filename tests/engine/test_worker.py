@@ -56,6 +56,19 @@ def test_the_type_of_the_weights_is_chosen_in_one_place(
     assert (loaded.device, loaded.dtype) == ("cpu", name)
 
 
+def test_the_engines_gpu_is_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else events are of the first GPU, and what the second one reads is taken too soon."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for device in ("cuda:1", "cuda", "auto", "cpu"):
+        with pytest.raises(OSError, match="nothing"):
+            load_guard(Load(tmp_path / "nothing", device, "auto", None))
+    assert chosen == [1, 0, 0]
+
+
 def test_rope_scaling_of_the_checkpoint_is_used(tmp_path: Path) -> None:
     """Llama 3.1 scales, Llama Guard 3's own table says it does not: the file decides."""
     scaling = {
