@@ -94,6 +94,16 @@ def test_short_passes_are_recorded_and_read_as_those_that_are_launched(tmp_path:
         )
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_the_second_gpu_reads_what_the_first_reads(tmp_path: Path) -> None:
+    folder = save_random_llama(tmp_path, **LARGE_HEADS)
+    prompts = prompts_of(folder)
+    first, second = (load(folder, f"cuda:{n}", "bfloat16").read(prompts) for n in (0, 1))
+    assert [reading.unsafe_score for reading in second] == pytest.approx(
+        [reading.unsafe_score for reading in first], abs=1e-3
+    )
+
+
 def test_guard_tiny_gives_the_same_verdicts_on_a_gpu(guard_tiny: Path) -> None:
     prompts = prompts_of(guard_tiny)
     expected = load(guard_tiny, "cpu", "float32").read(prompts)
