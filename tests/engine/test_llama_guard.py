@@ -236,7 +236,7 @@ def test_where_the_draft_is_not_what_the_model_would_write_it_writes_itself(
     """A model that leaves out the line break after `unsafe` still gets its list read."""
     guard = load(guard_tiny)
     answer = tiny_tokenizer.answer
-    head = guard._llama.head
+    head = guard.llama.head
     with torch.no_grad():  # newline can no longer be predicted
         head[answer.newline] = -head[answer.newline] * 10
     judged = conversation(HARM)
@@ -291,8 +291,8 @@ def test_long_lists_read_as_the_reference_reads_them(
 ) -> None:
     """guard-tiny rarely lists two categories, so here it is made undecided between `,S` and end."""
     guard, reference = load(guard_tiny), Reference(guard_tiny)
-    noise = torch.randn(guard._llama.head.shape[1], generator=torch.manual_seed(0))
-    for head in (guard._llama.head, reference.model.lm_head.weight):
+    noise = torch.randn(guard.llama.head.shape[1], generator=torch.manual_seed(0))
+    for head in (guard.llama.head, reference.model.lm_head.weight):
         with torch.no_grad():
             end = head[tiny_tokenizer.control_id("<|eot_id|>")]
             head[tiny_tokenizer.answer.next_s] = end + 0.3 * noise
