@@ -16,7 +16,8 @@ from guard_service.engine.packing import Spans
 Attention = Callable[[Tensor, Tensor, Tensor, Spans], Tensor]
 
 
-KEY_MULTIPLE = 16  # a CPU's attention takes twice as long where keys are none
+# A CPU's attention takes twice as long where the number of keys is no multiple of this.
+KEY_MULTIPLE = 16
 # With a mask every query faces every key, seen or not: long segments are cut where that costs more
 # than calls do.
 _BLOCK = 256

@@ -34,8 +34,9 @@ def is_packing_supported(dtype: torch.dtype) -> bool:
     """Whether oneDNN has kernels of this type for this CPU."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    is_half_supported = dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return dtype == torch.float32 or bool(is_half_supported)
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
 
 
 class DenseLinear:
@@ -48,7 +49,7 @@ class DenseLinear:
 
 class PackedLinear:
     """Weights lie as oneDNN's kernels read them, and not laid out anew for every pass, which takes
-    a fifth of a short one. In float32 its kernels outdo MKL's on an AMD CPU.
+    a fifth of a short one. In float32 its kernels outdo MKL's on a Zen 5.
     The operators are those that torch.compile puts for frozen weights.
     """
 

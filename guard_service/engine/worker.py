@@ -105,7 +105,7 @@ def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
     started = time.perf_counter()
     if load.num_threads:
         torch.set_num_threads(load.num_threads)
-    device = _device(load.device)
+    device = _use_device(load.device)
     name = COMPUTED_IN.get(load.dtype, load.dtype)
     # On a CPU float32 is exact and, for models that fit a CPU, fast enough; a GPU reads the
     # checkpoint's own type, bfloat16 for Llama Guard.
@@ -161,7 +161,7 @@ def _is_readable(connection: socket.socket) -> bool:
     return bool(select.select([connection], [], [], 0)[0])
 
 
-def _device(name: str) -> str:
+def _use_device(name: str) -> str:
     """The device by name, made the current one: streams, events and graphs are of that one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -3,7 +3,7 @@
     PYTHONPATH=tests python tests/benchmarks/bench_readout.py --model FOLDER [--dtype bfloat16]
 
 Passes of the same prompts in turn, with the draft behind each and four rows read, and without, the
-verdict's row alone read. Nothing is listed: the prompts' own list costs what it costs.
+verdict's row alone read. Nothing is listed: lists come after.
 """
 
 import argparse

@@ -1,5 +1,4 @@
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,4 +40,4 @@ def test_the_number_type_decides_how_weights_are_kept(tmp_path: Path) -> None:
 
 def test_a_cpu_has_no_graphs(tmp_path: Path) -> None:
     found = find_kernels("float32", model_of(save_random_llama(tmp_path), torch.float32))
-    assert found == replace(found, record=None)
+    assert found.record is None
