@@ -15,7 +15,7 @@ from torch import Tensor
 
 from guard_service.engine.packing import Packing, Spans, place_pasts
 
-# Fills slots, returns logits; of tensors that stay where they are, so that it can be repeated.
+# Fills slots, returns rows; of tensors that stay where they are, so that it can be repeated.
 Run = Callable[[Packing, Tensor], Tensor]
 Record = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
@@ -65,11 +65,11 @@ class Graph:
         return self._room.holds(packing)
 
     def run(self, packing: Packing) -> tuple[Tensor, Tensor]:
-        """Logits of the rows read, and the slots of the pass's own tokens."""
+        """The rows read, and the slots of the pass's own tokens."""
         _fill(self._packing, packing)
         place_pasts(packing, self._slots)
-        logits = self._replay()[: len(packing.rows)].clone()
-        return logits, self._slots[:, :, : self._room.tokens].clone()
+        rows = self._replay()[: len(packing.rows)].clone()
+        return rows, self._slots[:, :, : self._room.tokens].clone()
 
 
 @torch.inference_mode()
@@ -94,11 +94,11 @@ def _record(pool: Any, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     _warm_up(run)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool):
-        logits = run()
+        rows = run()
 
     def replay() -> Tensor:
         graph.replay()
-        return logits
+        return rows
 
     return replay
 

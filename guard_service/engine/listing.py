@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from guard_service.engine.head import Head
 from guard_service.engine.packing import Segment, to_device
 from guard_service.engine.tokenizer import ANSWER_TOKENS, GuardTokenizer
 from guard_service.verdict import Reading, listed_codes
@@ -33,13 +34,11 @@ class Draft:
 class Lister:
     """Takes drafts, gives segments for a pass, and makes readings of what the pass predicts."""
 
-    def __init__(
-        self, tokenizer: GuardTokenizer, ends: frozenset[int], device: torch.device
-    ) -> None:
+    def __init__(self, tokenizer: GuardTokenizer, ends: frozenset[int], head: Head) -> None:
         self._tokenizer = tokenizer
         self._ends = ends
+        self._head = head
         self._answer = tokenizer.answer
-        self._numbers = torch.tensor(list(self._answer.numbers.values()), device=device)
         self._codes = tuple(self._answer.numbers)
         self._waiting: list[Draft] = []
 
@@ -67,19 +66,21 @@ class Lister:
         number = self._answer.numbers[draft.listed[-1]]
         return Segment((number, self._answer.next_s), draft.pasts, num_read=2)
 
-    def pick(self, drafts: Sequence[Draft], logits: Tensor) -> Tensor:
+    def pick(self, drafts: Sequence[Draft], rows: Tensor) -> Tensor:
         """[drafts]: the place of the next code, -1 where the list ends, or the next token."""
         if not drafts:
             return torch.empty(0, dtype=torch.long)
         listing = [draft for draft in drafts if not draft.written]
-        rows = logits[: 2 * len(listing)].view(len(listing), 2, logits.shape[1])
+        after, before = rows[: 2 * len(listing) : 2], rows[1 : 2 * len(listing) : 2]
         left = [[c in d.codes and c not in d.listed for c in self._codes] for d in listing]
         is_left = torch.tensor(left, dtype=torch.bool).view(len(listing), len(self._codes))
-        scores = rows[:, 1, self._numbers]
-        scores = scores.masked_fill(~to_device(is_left, logits.device), -torch.inf)
-        goes_on = rows[:, 0].argmax(-1) == self._answer.next_s
+        scores = self._head.numbers(before)
+        scores = scores.masked_fill(~to_device(is_left, scores.device), -torch.inf)
+        # What follows a number says whether the list goes on.
+        likeliest = self._head.likeliest(torch.cat([after, rows[2 * len(listing) :]]))
+        goes_on = likeliest[: len(listing)] == self._answer.next_s
         codes = torch.where(goes_on, scores.argmax(-1), -1)
-        return torch.cat([codes, logits[2 * len(listing) :].argmax(-1)])
+        return torch.cat([codes, likeliest[len(listing) :]])
 
     def advance(
         self, drafts: Sequence[Draft], picks: Sequence[int], keep: Callable[[int], Tensor]

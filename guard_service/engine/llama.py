@@ -1,7 +1,7 @@
 """A Llama as one packed pass: flat tokens, no padding, and the last layer only where it is read.
 
 Weights, configuration and rotary frequencies are those that transformers loaded. Knows nothing of
-prompts: segments go in, logits of the rows read and the keys and values of all tokens come out.
+prompts: segments go in, the rows read and the keys and values of all tokens come out.
 """
 
 import traceback
@@ -35,9 +35,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What one pass gave: logits of the rows read, and the slots of all keys and values."""
+    """What one pass gave: the rows read, and the slots of all keys and values."""
 
-    logits: Tensor  # float32 [rows read, vocabulary]
+    rows: Tensor  # [rows read, hidden size], as the head takes them
     slots: Tensor  # [layers, 2, tokens and pasts, num_kv_heads, head_dim]
     starts: tuple[int, ...]  # slot of each segment's first token, and the end of the last
 
@@ -61,7 +61,6 @@ class Llama:
         self.head_dim: int = config.head_dim
         self.num_kv_heads: int = config.num_key_value_heads
         self.head: Tensor = model.lm_head.weight
-        self.make_exact(torch.tensor([], dtype=torch.long, device=self.device))
         self._eps: float = config.rms_norm_eps
         self._rotary = model.model.rotary_emb
         self._embedding: Tensor = model.model.embed_tokens.weight
@@ -73,6 +72,8 @@ class Llama:
         self.graphs: tuple[Graph, ...] = ()
         if kernels.is_compiled:
             self._fuse()
+        if kernels.record:
+            self.graphs = record_graphs(self.run, self.make_slots, kernels.record)
 
     @torch.inference_mode()
     def _fuse(self) -> None:
@@ -87,15 +88,6 @@ class Llama:
             traceback.print_exc()
             self._elementwise = plain
 
-    def record(self) -> None:
-        """Make graphs of short passes where the device has them; `make_exact` comes before."""
-        if self._kernels.record:
-            self.graphs = record_graphs(self.run, self.make_slots, self._kernels.record)
-
-    def make_exact(self, ids: Tensor) -> None:
-        """Logits of these tokens are not rounded any more: near 32, bfloat16 has steps of 0.25."""
-        self._exact_ids, self._exact_head = ids, self.head[ids].float()
-
     @property
     def num_layers(self) -> int:
         return len(self._layers)
@@ -104,9 +96,9 @@ class Llama:
         """One pass over all tokens of all segments."""
         packing = pack(segments, self.device, self._kernels.tiles)
         graph = next((graph for graph in self.graphs if graph.holds(packing)), None)
-        logits, slots = graph.run(packing) if graph else self._run_anew(packing)
+        rows, slots = graph.run(packing) if graph else self._run_anew(packing)
         starts = accumulate((len(segment.ids) for segment in segments), initial=0)
-        return Passed(logits, slots, tuple(starts))
+        return Passed(rows, slots, tuple(starts))
 
     def _run_anew(self, packing: Packing) -> tuple[Tensor, Tensor]:
         slots = self.make_slots(len(packing.ids) + packing.num_past)
@@ -118,7 +110,7 @@ class Llama:
         return torch.empty(shape, dtype=self.dtype, device=self.device)
 
     def run(self, packing: Packing, slots: Tensor) -> Tensor:
-        """Logits of the rows read; the tokens' keys and values go into `slots`."""
+        """The rows read; the tokens' keys and values go into `slots`."""
         hidden = F.embedding(packing.ids, self._embedding)
         normed = normalise(hidden, self._first_norm, self._eps)
         cos, sin = (part[0, :, None] for part in self._rotary(hidden, packing.positions[None]))
@@ -131,14 +123,11 @@ class Llama:
         self._project(layer, normed, cos, sin, layer_slots)
         rows = packing.rows
         if len(rows) == 0:
-            return self.head.new_empty(0, len(self.head), dtype=torch.float32)
+            return normed[rows]
         queries = self._query(normed[rows]).view(len(rows), -1, self.head_dim)
         queries = self._elementwise.rotate(queries, cos[rows], sin[rows])
         attended = self._see(queries, layer_slots, packing, packing.read_spans)
-        _, normed = self._finish(layer, hidden[rows], attended)
-        logits = F.linear(normed, self.head).float()
-        logits[:, self._exact_ids] = F.linear(normed.float(), self._exact_head)
-        return logits
+        return self._finish(layer, hidden[rows], attended)[1]
 
     def _project(
         self, layer: Layer, normed: Tensor, cos: Tensor, sin: Tensor, slots: Tensor

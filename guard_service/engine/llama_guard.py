@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from guard_service.engine.head import Head
 from guard_service.engine.listing import Draft, Lister, Read
 from guard_service.engine.llama import Llama, Passed
 from guard_service.engine.message import Batch, Piece
@@ -59,12 +60,9 @@ class LlamaGuard:
         self._answer = answer
         self._draft = (answer.unsafe, answer.newline, answer.first_s)
         self._codes = {code: place for place, code in enumerate(answer.numbers)}
-        self._labels = torch.tensor([answer.safe, answer.unsafe], device=llama.device)
         self._forced = torch.tensor(self._draft[1:], device=llama.device)
-        self._numbers = torch.tensor(list(answer.numbers.values()), device=llama.device)
-        llama.make_exact(torch.cat([self._labels, self._numbers]))
-        llama.record()
-        self._lister = Lister(tokenizer, ends, llama.device)
+        self.head = Head(llama.head, answer)
+        self._lister = Lister(tokenizer, ends, self.head)
         self.num_decode_passes = 0
         self._offered = lru_cache(maxsize=256)(self._find_offered)
         self._kept: dict[int, tuple[Tensor, ...]] = {}
@@ -144,22 +142,37 @@ class LlamaGuard:
         self, endings: tuple[Ending, ...], riders: tuple[Draft, ...], passed: Passed
     ) -> Submitted:
         num_rows = len(endings) * _NUM_READ
-        scores = self._score(passed.logits[:num_rows], endings)
-        picks = self._lister.pick(riders, passed.logits[num_rows:])
+        scores = self._score(passed.rows[:num_rows], endings)
+        picks = self._lister.pick(riders, passed.rows[num_rows:])
         scores, picks = _to_host(scores), _to_host(picks)
-        return Submitted(endings, riders, passed, scores, picks, _mark(passed.logits))
+        return Submitted(endings, riders, passed, scores, picks, _mark(passed.rows))
 
-    def _score(self, logits: Tensor, endings: Sequence[Ending]) -> Tensor:
+    def _score(self, rows: Tensor, endings: Sequence[Ending]) -> Tensor:
         """[endings, 3 + numbers]: the few values that are read."""
         if not endings:
-            return logits.new_empty(0, 3 + len(self._numbers))
-        rows = logits.view(len(endings), _NUM_READ, -1)
-        labels = rows[:, 0].softmax(-1)[:, self._labels]
+            return torch.empty(0, 3 + len(self._codes))
+        rows = rows.view(len(endings), _NUM_READ, -1)
+        labels = self.head.labels(rows[:, 0])
         mass = labels.sum(-1, keepdim=True)
-        accepted = (rows[:, 1:3].argmax(-1) == self._forced).all(-1, keepdim=True)
+        score = labels[:, 1:] / mass
+        accepted = self._accept(rows[:, 1:3], score[:, 0], endings)
         offered = torch.stack([self._offered(e.piece.prefix.codes) for e in endings])
-        first = rows[:, 3, self._numbers].where(offered, -torch.inf).softmax(-1)
-        return torch.cat([labels[:, 1:] / mass, mass, accepted, first], dim=1)
+        first = self.head.numbers(rows[:, 3]).where(offered, -torch.inf).softmax(-1)
+        return torch.cat([score, mass, accepted[:, None], first], dim=1)
+
+    def _accept(self, rows: Tensor, score: Tensor, endings: Sequence[Ending]) -> Tensor:
+        """[endings]: whether the model goes on as drafted, where a list is wanted.
+
+        A CPU asks of those alone; a GPU of all, which costs it less than to wait for the scores.
+        """
+        wanted: Tensor | slice = slice(None)
+        if not score.is_cuda:
+            above = torch.tensor([e.piece.list_above for e in endings], dtype=torch.float64)
+            wanted = score >= above
+        written = self.head.likeliest(rows[wanted].flatten(0, 1)).view(-1, len(self._forced))
+        accepted = torch.zeros_like(score, dtype=torch.bool)
+        accepted[wanted] = (written == self._forced).all(-1)
+        return accepted
 
     def _find_offered(self, codes: tuple[str, ...]) -> Tensor:
         """[numbers]: whether a prompt offers the code of each."""

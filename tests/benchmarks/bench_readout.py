@@ -26,11 +26,10 @@ from guard_service.prompt import Prompt
 
 
 @torch.inference_mode()
-def read_verdicts(guard: LlamaGuard, labels: list[int], prompts: list[Prompt]) -> None:
+def read_verdicts(guard: LlamaGuard, prompts: list[Prompt]) -> None:
     """Verdicts alone, as a plain prefill gives them."""
     segments = [Segment(p.ids, (guard.prefixes.get(p.prefix),), num_read=1) for p in prompts]
-    logits = guard.llama.forward(segments).logits
-    logits.softmax(-1)[:, labels].tolist()
+    guard.head.labels(guard.llama.forward(segments).rows).tolist()
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -50,7 +49,6 @@ def main() -> None:
     asked = parser.parse_args()
     guard, _ = load_guard(Load(asked.model, asked.device, asked.dtype, None))
     tokenizer = GuardTokenizer.from_folder(asked.model)
-    answer = tokenizer.answer
     prompts = [
         replace(prompt, list_above=2.0)
         for prompt in workload_prompts(tokenizer, asked.workload, asked.prompts)
@@ -59,9 +57,7 @@ def main() -> None:
     ratios = []
     for number in range(asked.rounds + 1):
         full = seconds(lambda: [guard.read(batch) for batch in batches])
-        plain = seconds(
-            lambda: [read_verdicts(guard, [answer.safe, answer.unsafe], b) for b in batches]
-        )
+        plain = seconds(lambda: [read_verdicts(guard, batch) for batch in batches])
         if number:  # the first is not counted
             ratios.append(full / plain)
     print(
