@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from guard_service.engine.linear import MakeLinear, Weights
 from guard_service.engine.tokenizer import AnswerIds
 
 
@@ -13,11 +14,12 @@ class Head:
     Logits of the answer's own tokens are not rounded: near 32, bfloat16 has steps of 0.25.
     """
 
-    def __init__(self, weight: Tensor, answer: AnswerIds) -> None:
-        self._weight = weight  # [vocabulary, hidden size]
+    @torch.no_grad()
+    def __init__(self, weights: Weights, make_linear: MakeLinear, answer: AnswerIds) -> None:
         ids = [answer.safe, answer.unsafe, *answer.numbers.values()]
-        self._ids = torch.tensor(ids, device=weight.device)
-        self._exact = weight[self._ids].float()
+        self._ids = torch.tensor(ids, device=weights.weight.device)
+        self._exact = weights.weight[self._ids].float()
+        self._all = make_linear(weights)
 
     def labels(self, rows: Tensor) -> Tensor:
         """float32 [rows, 2]: how likely `safe` and `unsafe` are among all tokens."""
@@ -33,6 +35,6 @@ class Head:
         return self._logits(rows).argmax(-1)
 
     def _logits(self, rows: Tensor) -> Tensor:
-        logits = F.linear(rows, self._weight).float()
+        logits = self._all(rows).float()
         logits[:, self._ids] = F.linear(rows.float(), self._exact)
         return logits

@@ -34,6 +34,7 @@ MIN_COMPILED_WEIGHTS = 500_000_000
 @dataclass(frozen=True, slots=True)
 class Kernels:
     make_linear: MakeLinear
+    make_head: MakeLinear  # never narrow: its small differences decide
     attend: Attention
     tiles: Tiles
     is_compiled: bool = False  # what lies between the products
@@ -42,23 +43,26 @@ class Kernels:
 
 def find_kernels(name: str, model: PreTrainedModel) -> Kernels:
     """`name` is the number type asked for: the model's own, or a narrower one."""
-    make_linear = _find_linear(name, model)
+    exact = _find_exact(model)
+    make_linear = _NARROW.get(name, exact)
     if model.device.type == "cuda":
         # A GPU fills whole tiles, and so sees few shapes. Its flash kernel takes half types alone.
         is_half = model.dtype in (torch.bfloat16, torch.float16)
         attend = varlen_attention() if is_half else SegmentAttention()
         record = cuda_record() if is_half else None
-        return Kernels(make_linear, attend, Tiles(tokens=128), is_compiled=True, record=record)
+        return Kernels(make_linear, exact, attend, Tiles(tokens=128), True, record)
     is_compiled = model.num_parameters() >= MIN_COMPILED_WEIGHTS and has_compiler()
-    return Kernels(make_linear, SegmentAttention(), Tiles(keys=KEY_MULTIPLE), is_compiled)
+    # A weight that is also the embedding would be there twice.
+    make_head = DenseLinear if model.config.tie_word_embeddings else exact
+    tiles = Tiles(keys=KEY_MULTIPLE)
+    return Kernels(make_linear, make_head, SegmentAttention(), tiles, is_compiled)
 
 
 def has_compiler() -> bool:
     return which(os.environ.get("CXX", "g++")) is not None
 
 
-def _find_linear(name: str, model: PreTrainedModel) -> MakeLinear:
-    if name in _NARROW:
-        return _NARROW[name]
+def _find_exact(model: PreTrainedModel) -> MakeLinear:
+    """For the model's own type."""
     is_packed = model.device.type == "cpu" and is_packing_supported(model.dtype)
     return PackedLinear if is_packed else DenseLinear

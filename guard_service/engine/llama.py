@@ -60,7 +60,6 @@ class Llama:
         self.dtype: torch.dtype = model.dtype
         self.head_dim: int = config.head_dim
         self.num_kv_heads: int = config.num_key_value_heads
-        self.head: Tensor = model.lm_head.weight
         self._eps: float = config.rms_norm_eps
         self._rotary = model.model.rotary_emb
         self._embedding: Tensor = model.model.embed_tokens.weight

@@ -12,8 +12,11 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from guard_service.engine.head import Head
+from guard_service.engine.kernels import Kernels
+from guard_service.engine.linear import Weights
 from guard_service.engine.listing import Draft, Lister, Read
 from guard_service.engine.llama import Llama, Passed
 from guard_service.engine.message import Batch, Piece
@@ -54,15 +57,15 @@ class Submitted:
 class LlamaGuard:
     """Reads prompts. Not for concurrent use; batches are submitted and collected in order."""
 
-    def __init__(self, llama: Llama, tokenizer: GuardTokenizer, ends: frozenset[int]) -> None:
+    def __init__(self, model: PreTrainedModel, kernels: Kernels, tokenizer: GuardTokenizer) -> None:
         answer = tokenizer.answer
-        self.llama = llama
+        self.llama = llama = Llama(model, kernels)
+        self.head = Head(Weights(model.lm_head.weight, None), kernels.make_head, answer)
         self._answer = answer
         self._draft = (answer.unsafe, answer.newline, answer.first_s)
         self._codes = {code: place for place, code in enumerate(answer.numbers)}
         self._forced = torch.tensor(self._draft[1:], device=llama.device)
-        self.head = Head(llama.head, answer)
-        self._lister = Lister(tokenizer, ends, self.head)
+        self._lister = Lister(tokenizer, _ends(model), self.head)
         self.num_decode_passes = 0
         self._offered = lru_cache(maxsize=256)(self._find_offered)
         self._kept: dict[int, tuple[Tensor, ...]] = {}
@@ -220,6 +223,12 @@ def _start_over(passed: Passed, ending: Ending, reading: Reading, unsafe: int) -
     codes, key = ending.piece.prefix.codes, ending.piece.key
     pasts = (*ending.pasts, passed.keep(ending.number, len(ending.piece.ids)))
     return Draft(key, reading, codes, pasts, written=(unsafe,))
+
+
+def _ends(model: PreTrainedModel) -> frozenset[int]:
+    """Tokens that end an answer, one or several in the checkpoint's files."""
+    ends = model.generation_config.eos_token_id
+    return frozenset(ends if isinstance(ends, list) else [ends])
 
 
 def _to_host(values: Tensor) -> Tensor:

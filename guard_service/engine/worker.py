@@ -20,7 +20,6 @@ from transformers.utils import logging as transformers_logging
 
 from guard_service.engine.kernels import COMPUTED_IN, find_kernels
 from guard_service.engine.listing import Read
-from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
 from guard_service.engine.message import (
     Batch,
@@ -121,11 +120,10 @@ def load_guard(load: Load) -> tuple[LlamaGuard, Loaded]:
     _check_weights(model)
     num_bytes = sum(weight.nbytes for weight in model.parameters())
     dtype = load.dtype if load.dtype in COMPUTED_IN else str(model.dtype).removeprefix("torch.")
-    ends = _ends(model)
-    llama = Llama(model, find_kernels(load.dtype, model))
-    guard = LlamaGuard(llama, GuardTokenizer.from_folder(load.folder), ends)
+    kernels = find_kernels(load.dtype, model)
+    guard = LlamaGuard(model, kernels, GuardTokenizer.from_folder(load.folder))
     load_ms = (time.perf_counter() - started) * 1000
-    return guard, Loaded(device, dtype, load_ms, num_bytes, _peak_bytes(llama.device))
+    return guard, Loaded(device, dtype, load_ms, num_bytes, _peak_bytes(guard.llama.device))
 
 
 def submit(guard: LlamaGuard, batch: Batch) -> tuple[Submitted, ...]:
@@ -174,12 +172,6 @@ def _check_weights(model: PreTrainedModel) -> None:
     for name, weight in model.named_parameters():
         if weight.is_floating_point() and not torch.isfinite(weight).all():
             raise CheckpointRefused(f"weight {name} holds values that are not numbers")
-
-
-def _ends(model: PreTrainedModel) -> frozenset[int]:
-    """Tokens that end an answer, one or several in the checkpoint's files."""
-    ends = model.generation_config.eos_token_id
-    return frozenset(ends if isinstance(ends, list) else [ends])
 
 
 def _held_bytes() -> int:

@@ -14,7 +14,6 @@ from varlen import attention_by, varlen_attn
 
 from guard_service.engine.graph import ROOMS, Record
 from guard_service.engine.kernels import find_kernels
-from guard_service.engine.llama import Llama
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Batch, Piece
 from guard_service.engine.packing import Tiles
@@ -22,7 +21,6 @@ from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.prompt import Prompt
 
 TILE = ROOMS[-1].tokens
-ENDS = frozenset({128_009})
 
 
 class Recorder:
@@ -53,7 +51,7 @@ def guard_of(folder: Path, record: Record | None) -> LlamaGuard:
         tiles=Tiles(tokens=TILE),
         record=record,
     )
-    return LlamaGuard(Llama(model, kernels), GuardTokenizer.from_folder(folder), ENDS)
+    return LlamaGuard(model, kernels, GuardTokenizer.from_folder(folder))
 
 
 @pytest.fixture(scope="module")

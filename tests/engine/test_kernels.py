@@ -38,6 +38,16 @@ def test_the_number_type_decides_how_weights_are_kept(tmp_path: Path) -> None:
     assert find_kernels("int8", exact).make_linear is Int8Linear
 
 
+def test_a_head_is_laid_out_anew_where_it_is_not_the_embedding_too(tmp_path: Path) -> None:
+    for is_tied in (False, True):
+        folder = save_random_llama(tmp_path / str(is_tied), tie_word_embeddings=is_tied)
+        model = model_of(folder, torch.float32)
+        is_packed = is_packing_supported(model.dtype) and not is_tied
+        for name in ("auto", "int8"):  # a head is never narrow
+            found = find_kernels(name, model).make_head
+            assert found is (PackedLinear if is_packed else DenseLinear)
+
+
 def test_a_cpu_has_no_graphs(tmp_path: Path) -> None:
     found = find_kernels("float32", model_of(save_random_llama(tmp_path), torch.float32))
     assert found.record is None

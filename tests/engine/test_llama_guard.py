@@ -1,8 +1,10 @@
 """The fast read-out against the slow reference, on random weights and on guard-tiny."""
 
 import json
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +15,11 @@ from conversations import assistant, conversation, policy
 from known import HARM, HARMLESS
 from reference import Reference
 from shared_data import SHARED
+from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from guard_service.conversation import Conversation, Message, Role
+from guard_service.engine.kernels import find_kernels
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Batch, Load, Piece
 from guard_service.engine.tokenizer import GuardTokenizer
@@ -29,6 +34,15 @@ BAND = 0.02  # around the threshold, where rounding may tip a verdict
 
 def load(folder: Path) -> LlamaGuard:
     return load_guard(Load(folder, "cpu", "float32", None))[0]
+
+
+def load_changed(folder: Path, change: Callable[[Tensor], None]) -> LlamaGuard:
+    """With another head."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        change(model.lm_head.weight)
+    kernels = find_kernels("float32", model)
+    return LlamaGuard(model, kernels, GuardTokenizer.from_folder(folder))
 
 
 @pytest.fixture(scope="module")
@@ -230,15 +244,28 @@ def test_below_list_above_nothing_is_listed(
     assert len(tiny.read([forced])[0].listed) >= 1
 
 
+def test_a_score_that_is_just_enough_for_a_list_has_its_draft_accepted(
+    tiny: LlamaGuard, tiny_tokenizer: GuardTokenizer
+) -> None:
+    prompt = prompt_of(tiny_tokenizer, conversation(HARM))
+    reading = tiny.read([prompt])[0]
+    for score in (reading.unsafe_score, math.nextafter(reading.unsafe_score, 2)):
+        before = tiny.num_decode_passes
+        (at,) = tiny.read([replace(prompt, list_above=score)])
+        is_reached = score == reading.unsafe_score
+        assert at.listed == (reading.listed if is_reached else ())
+        assert tiny.num_decode_passes - before == (len(reading.listed) if is_reached else 0)
+
+
 def test_where_the_draft_is_not_what_the_model_would_write_it_writes_itself(
     guard_tiny: Path, tiny_tokenizer: GuardTokenizer
 ) -> None:
     """A model that leaves out the line break after `unsafe` still gets its list read."""
-    guard = load(guard_tiny)
-    answer = tiny_tokenizer.answer
-    head = guard.llama.head
-    with torch.no_grad():  # newline can no longer be predicted
-        head[answer.newline] = -head[answer.newline] * 10
+
+    def forbid_newline(head: Tensor) -> None:
+        head[tiny_tokenizer.answer.newline] *= -10
+
+    guard = load_changed(guard_tiny, forbid_newline)
     judged = conversation(HARM)
     (reading,) = guard.read([prompt_of(tiny_tokenizer, judged)])
     assert reading.unsafe_score > 0.5
@@ -290,12 +317,15 @@ def test_long_lists_read_as_the_reference_reads_them(
     guard_tiny: Path, tiny_tokenizer: GuardTokenizer
 ) -> None:
     """guard-tiny rarely lists two categories, so here it is made undecided between `,S` and end."""
-    guard, reference = load(guard_tiny), Reference(guard_tiny)
-    noise = torch.randn(guard.llama.head.shape[1], generator=torch.manual_seed(0))
-    for head in (guard.llama.head, reference.model.lm_head.weight):
-        with torch.no_grad():
-            end = head[tiny_tokenizer.control_id("<|eot_id|>")]
-            head[tiny_tokenizer.answer.next_s] = end + 0.3 * noise
+
+    def blur_the_end(head: Tensor) -> None:
+        noise = torch.randn(head.shape[1], generator=torch.manual_seed(0))
+        end = head[tiny_tokenizer.control_id("<|eot_id|>")]
+        head[tiny_tokenizer.answer.next_s] = end + 0.3 * noise
+
+    guard, reference = load_changed(guard_tiny, blur_the_end), Reference(guard_tiny)
+    with torch.no_grad():
+        blur_the_end(reference.model.lm_head.weight)
     sample = random.Random(1).sample(list(rows(guard_tiny)), 150)
     prompts = [prompt_of(tiny_tokenizer, judged) for judged in sample]
     prompts = [p for p, r in zip(prompts, guard.read(prompts), strict=True) if r.listed]
