@@ -84,7 +84,7 @@ torture-drains torture-kills: torture-%s:
 torture-engine:
 	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_engine.py \
 		tests/faults/test_hostile_messages.py tests/faults/test_hostile_texts.py \
-		tests/engine/test_tokenizer.py tests/batching/test_batcher.py
+		tests/encoding/test_tokenizer.py tests/batching/test_batcher.py
 
 torture-review: install ## The review queue's: kills, power cuts, brokers, claimers; hours
 	GUARD_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults/test_review_writer.py tests/faults/test_feed.py \

@@ -24,7 +24,7 @@ from guard_service.client.environment import shown
 from guard_service.config import Settings, read_settings
 from guard_service.diff_command import screen_diff
 from guard_service.doctor import Level, examine
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError, InvalidRequest, Violation
 from guard_service.evaluation.command import evaluate_files
 from guard_service.exchange_command import export_items, import_answers

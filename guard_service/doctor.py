@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from guard_service.access.access import Access
 from guard_service.config import Settings
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import StartupRefused
 from guard_service.review.database import database_problem
 from guard_service.startup import load_policies, window_tokens

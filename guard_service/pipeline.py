@@ -13,7 +13,7 @@ from typing import Protocol
 from guard_service.batching.entry import ANYONE, Answer, Caller
 from guard_service.conversation import Conversation, Judge, Limits, check_conversation
 from guard_service.decision import Decision, decide, decide_unavailable
-from guard_service.engine.window import Coverage
+from guard_service.encoding.window import Coverage
 from guard_service.errors import (
     DeadlineExceeded,
     InvalidRequest,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from guard_service.conversation import Conversation, Judge
-from guard_service.engine.window import Coverage
+from guard_service.encoding.window import Coverage
 from guard_service.policy import Policy
 from guard_service.prompt import Prompt
 from guard_service.sign import TextSign

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from guard_service.access.access import Access
 from guard_service.config import Settings
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import GuardError
 from guard_service.policy import Policy
 from guard_service.startup import check_policies, check_texts, load_policies

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from guard_service.access.access import Access
 from guard_service.config import Settings
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid, StartupRefused
 from guard_service.evidence import unanswerable
 from guard_service.language import load_languages

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from checkpoints import meta_tokenizer, save_random_llama
 
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.weights.checkpoint import models_folder
 
 

@@ -15,7 +15,7 @@ from guard_service.api.review import ReviewService
 from guard_service.api.server import GuardServer
 from guard_service.batching.entry import Answer, Caller
 from guard_service.conversation import Conversation, Limits
-from guard_service.engine.window import Coverage
+from guard_service.encoding.window import Coverage
 from guard_service.errors import GuardError
 from guard_service.pipeline import Pipeline
 from guard_service.policy import Policy

@@ -11,7 +11,7 @@ from scripted import prompt
 from guard_service.batching.entry import Answer, Caller
 from guard_service.conversation import Conversation, Judge, Limits
 from guard_service.decision import ReviewReason
-from guard_service.engine.window import Coverage
+from guard_service.encoding.window import Coverage
 from guard_service.errors import (
     ConversationTooLong,
     DeadlineExceeded,

@@ -8,7 +8,7 @@ from credentials import entry, write_access
 from guard_service.access.access import Access
 from guard_service.access.key import make_key
 from guard_service.config import Settings
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import SettingsInvalid
 from guard_service.reload import Reloader
 from guard_service.startup import load_policies

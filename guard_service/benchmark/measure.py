@@ -18,7 +18,7 @@ from guard_service.benchmark.work import Shape, matmul_flops
 from guard_service.benchmark.workload import WORKLOADS, build_conversations, draw_rows
 from guard_service.config import Settings
 from guard_service.conversation import Conversation
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.supervision.machine import Machine, look
 from guard_service.weights.checkpoint import find_checkpoint
 

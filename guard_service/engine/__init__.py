@@ -1,1 +1,1 @@
-"""The model's room: text to ids, and the process in which torch reads them."""
+"""The model's room: the process in which torch turns ids into readings."""

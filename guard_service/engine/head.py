@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from guard_service.encoding.tokenizer import AnswerIds
 from guard_service.engine.linear import MakeLinear, Weights
-from guard_service.engine.tokenizer import AnswerIds
 
 
 class Head:

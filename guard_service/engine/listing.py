@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from guard_service.encoding.tokenizer import ANSWER_TOKENS, GuardTokenizer
 from guard_service.engine.head import Head
 from guard_service.engine.packing import Segment, to_device
-from guard_service.engine.tokenizer import ANSWER_TOKENS, GuardTokenizer
 from guard_service.verdict import Reading, listed_codes
 
 # A prompt's key and what was read of it.

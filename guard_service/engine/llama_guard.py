@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.head import Head
 from guard_service.engine.kernels import Kernels
 from guard_service.engine.linear import Weights
@@ -22,7 +23,6 @@ from guard_service.engine.llama import Llama, Passed
 from guard_service.engine.message import Batch, Piece
 from guard_service.engine.packing import Segment, to_device
 from guard_service.engine.prefix_cache import PrefixCache
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.prompt import Prefix, Prompt
 from guard_service.verdict import Reading
 

@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.kernels import COMPUTED_IN, find_kernels
 from guard_service.engine.listing import Read
 from guard_service.engine.llama_guard import LlamaGuard, Submitted
@@ -31,7 +32,6 @@ from guard_service.engine.message import (
     frame,
     receive_blocking,
 )
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused
 from guard_service.verdict import Reading
 

@@ -3,8 +3,8 @@
 import math
 
 from guard_service.conversation import Conversation, Message
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.message import Batch, Engine, Piece
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CanaryFailed, ReadingRejected
 from guard_service.policy import Policy
 from guard_service.supervision.watchdog import check_rows, read_watched

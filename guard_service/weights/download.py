@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from huggingface_hub import errors as hub
 from huggingface_hub.hf_api import RepoSibling
 
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused, DownloadFailed
 from guard_service.weights.checkpoint import (
     PICKLES,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from guard_service.conversation import Role
-from guard_service.engine.tokenizer import DEFAULT_WINDOW_TOKENS
+from guard_service.encoding.tokenizer import DEFAULT_WINDOW_TOKENS
 from guard_service.errors import CheckpointRefused
 
 

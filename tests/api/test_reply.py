@@ -8,7 +8,7 @@ from guard_service.api import reply
 from guard_service.api.reply import policy_message, response_from_outcome, review_item_message
 from guard_service.conversation import Judge, Role
 from guard_service.decision import Decision, ReviewReason
-from guard_service.engine.window import Coverage
+from guard_service.encoding.window import Coverage
 from guard_service.pipeline import Assessment, Outcome
 from guard_service.policy import Action, OnUnavailable
 from guard_service.review.item import Outcome as ReviewOutcome

@@ -11,7 +11,7 @@ from guard_service.benchmark.workload import (
     draw_rows,
 )
 from guard_service.conversation import Limits, Role, check_conversation
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.prompt import turns
 
 

@@ -37,8 +37,8 @@ from guard_service.batching.batcher import Batcher
 from guard_service.batching.scheduler import BatchLimits
 from guard_service.config import Settings
 from guard_service.conversation import Limits
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.message import Batch, BatchRead
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import Overloaded
 from guard_service.pipeline import Pipeline
 from guard_service.prompt import Prompt

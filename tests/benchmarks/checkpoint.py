@@ -18,7 +18,7 @@ import torch
 from benchmarks.readout import stop_ids, write_answers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.weights.checkpoint import models_folder
 from guard_service.weights.manifest import Canary
 

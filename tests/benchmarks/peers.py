@@ -22,7 +22,7 @@ from benchmarks.runners.protocol import Work
 
 from guard_service.benchmark.measure import Plan, judged_of
 from guard_service.conversation import Conversation
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.verdict import listed_codes
 from guard_service.weights.checkpoint import models_folder
 

@@ -16,7 +16,7 @@ from transformers import DynamicCache, LlamaForCausalLM
 import guard_service
 from guard_service.benchmark.workload import WORKLOADS, Workload, build_conversations
 from guard_service.conversation import Conversation
-from guard_service.engine.tokenizer import AnswerIds, GuardTokenizer
+from guard_service.encoding.tokenizer import AnswerIds, GuardTokenizer
 from guard_service.policy import Policy, read_policy
 from guard_service.prompt import Prompt
 from guard_service.weights.manifest import Canary

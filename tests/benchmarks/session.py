@@ -10,9 +10,9 @@ import torch
 from benchmarks.readout import workload_prompts
 
 from guard_service.benchmark.work import Shape
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Load
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.prompt import Prompt
 

@@ -15,9 +15,9 @@ from benchmarks.session import DTYPE, Session
 from transformers import AutoModelForCausalLM
 
 from guard_service.benchmark.report import agreement
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Load
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.prompt import Prompt
 from guard_service.verdict import Reading

@@ -8,8 +8,8 @@ from benchmarks.readout import workload_prompts
 from reference import Reference
 from transformers import AutoModelForCausalLM
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.message import Load
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.prompt import Prompt
 from guard_service.verdict import check_reading

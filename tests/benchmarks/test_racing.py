@@ -8,7 +8,7 @@ from benchmarks.peers import ENTRIES, compare_all, markdown, read_answers, statu
 from benchmarks.racing import Answer, Entry, Result, Runner, compare, race
 from benchmarks.runners.protocol import Work, until_stop
 
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 
 SAFE, UNSAFE = Answer(False, frozenset(), 0.1), Answer(True, frozenset({"S2"}), 0.9)
 

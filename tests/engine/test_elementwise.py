@@ -7,10 +7,10 @@ import pytest
 from checkpoints import save_random_llama
 from conversations import conversation, policy
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine import kernels
 from guard_service.engine.kernels import has_compiler
 from guard_service.engine.message import Load
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 
 START = """

@@ -12,12 +12,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 from varlen import attention_by, varlen_attn
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.graph import ROOMS, Record
 from guard_service.engine.kernels import find_kernels
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Batch, Piece
 from guard_service.engine.packing import Tiles
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.prompt import Prompt
 
 TILE = ROOMS[-1].tokens

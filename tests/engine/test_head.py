@@ -3,9 +3,9 @@ import torch
 from checkpoints import save_random_llama
 from torch import Tensor
 
+from guard_service.encoding.tokenizer import AnswerIds, GuardTokenizer
 from guard_service.engine.head import Head
 from guard_service.engine.linear import DenseLinear, MakeLinear, PackedLinear, Weights
-from guard_service.engine.tokenizer import AnswerIds, GuardTokenizer
 
 
 @pytest.fixture(scope="module")

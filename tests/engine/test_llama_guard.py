@@ -19,10 +19,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from guard_service.conversation import Conversation, Message, Role
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.kernels import find_kernels
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Batch, Load, Piece
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.prompt import Prompt
 from guard_service.screening.messages import read_conversation

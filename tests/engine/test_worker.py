@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from scripted import SAFE, prompt
 from transformers import AutoModelForCausalLM
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.listing import Read
 from guard_service.engine.message import Batch, BatchRead, Load, Piece, frame, receive_blocking
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard, read_batches, submit
 from guard_service.errors import CheckpointRefused
 

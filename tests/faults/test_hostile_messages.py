@@ -18,7 +18,7 @@ from guard_service.api.moderation import ModerationService
 from guard_service.api.request import parse
 from guard_service.batching.entry import Answer, Caller
 from guard_service.conversation import Limits
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.pipeline import Pipeline
 from guard_service.prompt import Prompt
 from guard_service.quota.budget import Quota

@@ -11,7 +11,7 @@ from conversations import conversation, policy
 from length import length
 
 from guard_service.conversation import Judge
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.view import read_views
 
 STEP = 600  # characters between two planted texts

@@ -11,7 +11,7 @@ from screened import READER, TERMS
 from scripted_judge import CODES
 
 from guard_service.conversation import Conversation, Limits
-from guard_service.engine.window import Coverage
+from guard_service.encoding.window import Coverage
 from guard_service.pipeline import Pipeline
 from guard_service.policy import Policy
 from guard_service.prompt import Prefix, Prompt

@@ -8,11 +8,11 @@ from checkpoints import save_random_llama
 from conversations import assistant, conversation, policy
 from varlen import check_attention
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.attention import varlen_attention
 from guard_service.engine.llama_guard import LlamaGuard
 from guard_service.engine.message import Batch, Load, Piece
 from guard_service.engine.packing import Segment, Tiles, pack
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.engine.worker import load_guard
 from guard_service.errors import EngineUnavailable
 from guard_service.prompt import Prefix, Prompt

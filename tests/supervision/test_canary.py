@@ -6,7 +6,7 @@ from conversations import policy
 from scripted import SAFE, UNSAFE, ScriptedEngine
 
 from guard_service.conversation import Role
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import CanaryFailed
 from guard_service.prompt import Prompt
 from guard_service.supervision.canary import check_canaries

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conversations import conversation, policy
 
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.message import Batch, Load, Piece
-from guard_service.engine.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused, EngineUnavailable
 from guard_service.prompt import Prefix, Prompt
 from guard_service.supervision.process import EngineProcess

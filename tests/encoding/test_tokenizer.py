@@ -17,7 +17,7 @@ from shared_data import shared_file
 
 from guard_service import prompt as template
 from guard_service.conversation import Conversation, Message, Role
-from guard_service.engine.tokenizer import GuardTokenizer
+from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.errors import CheckpointRefused, PolicyInvalid
 from guard_service.taxonomy import HazardCategory
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guard_service.engine.window import Encoded, read_windows
+from guard_service.encoding.window import Encoded, read_windows
 from guard_service.prompt import Turn
 
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from guard_service import prompt as template
 from guard_service.conversation import Conversation
-from guard_service.engine.window import Coverage, Encoded, read_windows
+from guard_service.encoding.window import Coverage, Encoded, read_windows
 from guard_service.errors import CheckpointRefused, PolicyInvalid
 from guard_service.policy import Policy
 from guard_service.prompt import Prefix, Prompt

@@ -1,0 +1,1 @@
+"""Text to ids: the checkpoint's own tokenizer, and windows over what is too long for one prompt."""
