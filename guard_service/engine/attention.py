@@ -1,7 +1,7 @@
 """Attention of packed segments: each sees its own keys, causally, and nobody else's."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -14,19 +14,44 @@ from guard_service.engine.packing import Spans
 
 # Queries [q, heads, head_dim], keys and values [k, kv_heads, head_dim] to [q, heads, head_dim].
 Attention = Callable[[Tensor, Tensor, Tensor, Spans], Tensor]
-
+# Query [segments, heads, queries, head_dim], key and value with fewer heads and other tokens, mask
+# [queries, keys], to the query's shape.
+See = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 # A CPU's attention takes twice as long where the number of keys is no multiple of this.
 KEY_MULTIPLE = 16
-# With a mask every query faces every key, seen or not: long segments are cut where that costs more
-# than calls do.
-_BLOCK = 256
+
+
+def fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """In one kernel of torch's."""
+    is_grouped = query.shape[1] != key.shape[1]
+    return F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=is_grouped)
+
+
+def by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """As the products and a softmax. Scores are float32: a rounded one is off by its own size.
+
+    For bfloat16 where the fused kernel has no tiles of AMX: there it multiplies no faster than
+    float32 does.
+    """
+    num, num_heads, num_queries, head_dim = query.shape
+    num_groups, grouped = num * key.shape[1], num_heads // key.shape[1] * num_queries
+    query = (query.float() * head_dim**-0.5).reshape(num_groups, grouped, head_dim)
+    scores = query @ key.float().flatten(0, 1).mT
+    scores.view(num, num_heads, num_queries, -1).add_(mask)
+    weights = scores.softmax(-1).to(value.dtype)
+    return (weights @ value.flatten(0, 1)).view(num, num_heads, num_queries, head_dim)
 
 
 class SegmentAttention:
-    """One call for each run of segments of equal lengths, so nothing is padded."""
+    """Some segments of equal lengths at once, so nothing is padded; a block of queries at once.
 
-    def __init__(self, block: int = _BLOCK) -> None:
+    With a mask every query faces every key, seen or not, and what is between products belongs
+    into a cache: a block is as large as costs less than calls do.
+    """
+
+    def __init__(self, see: See, block: int) -> None:
+        self._see = see
         self._block = block
         self._mask = torch.empty(0, 0)
         self._offset = 0
@@ -34,10 +59,7 @@ class SegmentAttention:
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, spans: Spans) -> Tensor:
         attended = torch.empty_like(queries)  # a row that belongs to no segment is never read
         at_query = at_key = 0
-        for (num_queries, num_keys), run in groupby(
-            zip(spans.num_queries, spans.num_keys, strict=True)
-        ):
-            num = sum(1 for _ in run)
+        for num, num_queries, num_keys in self._runs(spans):
             end_query = at_query + num * num_queries
             end_key = at_key + num * spans.width(num_keys)
             if num_queries:
@@ -50,19 +72,23 @@ class SegmentAttention:
             at_query, at_key = end_query, end_key
         return attended
 
+    def _runs(self, spans: Spans) -> Iterator[tuple[int, int, int]]:
+        """So many segments at once of so many queries and keys."""
+        for (num_queries, num_keys), run in groupby(
+            zip(spans.num_queries, spans.num_keys, strict=True)
+        ):
+            num, most = sum(1 for _ in run), max(self._block // max(num_queries, 1), 1)
+            for first in range(0, num, most):
+                yield min(num - first, most), num_queries, num_keys
+
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, num_past: int) -> Tensor:
         """Of segments of equal lengths: [segments, tokens, heads, head_dim] each."""
         query, key, value = (part.transpose(1, 2) for part in (queries, keys, values))
-        if not num_past:
-            attended = _sdpa(query, key, value, None)
-        else:
-            blocks = range(0, query.shape[2], self._block)
-            attended = torch.cat(
-                [self._see_past(query, key, value, num_past, start) for start in blocks], dim=2
-            )
-        return attended.transpose(1, 2).flatten(0, 1)
+        blocks = range(0, query.shape[2], self._block)
+        attended = [self._see_block(query, key, value, num_past, start) for start in blocks]
+        return torch.cat(attended, dim=2).transpose(1, 2).flatten(0, 1)
 
-    def _see_past(
+    def _see_block(
         self, query: Tensor, key: Tensor, value: Tensor, num_past: int, start: int
     ) -> Tensor:
         """A block of queries, and the keys up to its last one."""
@@ -71,7 +97,7 @@ class SegmentAttention:
         num_keys = num_past + query.shape[2]
         num_keys = min(num_keys + -num_keys % KEY_MULTIPLE, key.shape[2])
         mask = self._causal(query.shape[2], num_keys, num_past, query)
-        return _sdpa(query, key[:, :, :num_keys], value[:, :, :num_keys], mask)
+        return self._see(query, key[:, :, :num_keys], value[:, :, :num_keys], mask)
 
     def _causal(self, num_queries: int, num_keys: int, num_past: int, like: Tensor) -> Tensor:
         """A window of one large mask, where row i sees up to column i + past."""
@@ -85,18 +111,6 @@ class SegmentAttention:
             self._mask.masked_fill_(is_ahead, -torch.inf)
         start = self._offset - num_past
         return self._mask[:num_queries, start : start + num_keys]
-
-
-def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """Causal by itself where there is no mask."""
-    return F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=mask,
-        is_causal=mask is None,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
 
 
 def varlen_attention() -> Attention:

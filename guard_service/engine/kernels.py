@@ -11,6 +11,8 @@ from guard_service.engine.attention import (
     KEY_MULTIPLE,
     Attention,
     SegmentAttention,
+    by_products,
+    fused,
     varlen_attention,
 )
 from guard_service.engine.graph import Record, cuda_record
@@ -48,18 +50,25 @@ def find_kernels(name: str, model: PreTrainedModel) -> Kernels:
     if model.device.type == "cuda":
         # A GPU fills whole tiles, and so sees few shapes. Its flash kernel takes half types alone.
         is_half = model.dtype in (torch.bfloat16, torch.float16)
-        attend = varlen_attention() if is_half else SegmentAttention()
+        attend = varlen_attention() if is_half else _find_attention(model)
         record = cuda_record() if is_half else None
         return Kernels(make_linear, exact, attend, Tiles(tokens=128), True, record)
     is_compiled = model.num_parameters() >= MIN_COMPILED_WEIGHTS and has_compiler()
     # A weight that is also the embedding would be there twice.
     make_head = DenseLinear if model.config.tie_word_embeddings else exact
     tiles = Tiles(keys=KEY_MULTIPLE)
-    return Kernels(make_linear, make_head, SegmentAttention(), tiles, is_compiled)
+    return Kernels(make_linear, make_head, _find_attention(model), tiles, is_compiled)
 
 
 def has_compiler() -> bool:
     return which(os.environ.get("CXX", "g++")) is not None
+
+
+def _find_attention(model: PreTrainedModel) -> Attention:
+    is_slow_fused = model.device.type == "cpu" and model.dtype == torch.bfloat16
+    if is_slow_fused and not torch.cpu._is_amx_tile_supported():
+        return SegmentAttention(by_products, block=64)
+    return SegmentAttention(fused, block=256)
 
 
 def _find_exact(model: PreTrainedModel) -> MakeLinear:

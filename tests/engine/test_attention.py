@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from varlen import attention_by, check_attention, varlen_attn
 
-from guard_service.engine.attention import SegmentAttention
+from guard_service.engine.attention import See, SegmentAttention, by_products, fused
 from guard_service.engine.packing import Segment, Spans, Tiles, pack
 
 CPU = torch.device("cpu")
@@ -25,11 +25,12 @@ def spans_of(tiles: Tiles) -> Spans:
     return pack(SEGMENTS, CPU, tiles).spans
 
 
+@pytest.mark.parametrize("see", [fused, by_products])
 @pytest.mark.parametrize("block", [256, 3])
 @pytest.mark.parametrize("multiple", [1, 16])
-def test_segments_attend_causally_to_their_own_keys(multiple: int, block: int) -> None:
+def test_segments_attend_causally_to_their_own_keys(see: See, multiple: int, block: int) -> None:
     spans = spans_of(Tiles(keys=multiple))
-    check_attention(SegmentAttention(block), spans, HEADS, torch.empty(0), tolerance=1e-4)
+    check_attention(SegmentAttention(see, block), spans, HEADS, torch.empty(0), tolerance=1e-4)
 
 
 @pytest.mark.parametrize("wants_switch", [False, True])
