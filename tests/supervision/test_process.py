@@ -13,7 +13,13 @@ from guard_service.encoding.tokenizer import GuardTokenizer
 from guard_service.engine.message import Batch, Load, Piece
 from guard_service.errors import CheckpointRefused, EngineUnavailable
 from guard_service.prompt import Prefix, Prompt
-from guard_service.supervision.process import EngineProcess
+from guard_service.supervision.process import (
+    LARGE_BYTES,
+    SLEEP,
+    SPIN,
+    EngineProcess,
+    environment_of,
+)
 
 
 def load(folder: Path) -> Load:
@@ -123,3 +129,20 @@ async def test_a_stopped_process_misses_its_heartbeat_and_can_be_killed(
 
 async def test_a_heartbeat_tells_how_much_memory_the_engine_holds(engine: EngineProcess) -> None:
     assert await engine.ping(30.0) > engine.loaded.num_weight_bytes
+
+
+def test_threads_of_a_large_model_spin_and_those_of_a_small_one_sleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless who starts it wants it otherwise."""
+    weights = tmp_path / "model.safetensors"
+    for num_bytes, expected in ((LARGE_BYTES, SLEEP), (LARGE_BYTES + 1, SPIN)):
+        with weights.open("wb") as file:
+            file.truncate(num_bytes)  # takes no room on the disk
+        environment = environment_of(tmp_path)
+        (name,) = expected
+        assert environment.items() >= expected.items()
+        monkeypatch.setenv(name, "of its own")
+        assert environment_of(tmp_path)[name] == "of its own"
+        monkeypatch.delenv(name)
+        assert len({*SLEEP, *SPIN} & environment.keys()) == 1
