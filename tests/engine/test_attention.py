@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from varlen import attention_by, check_attention, varlen_attn
 
@@ -31,6 +32,23 @@ def spans_of(tiles: Tiles) -> Spans:
 def test_segments_attend_causally_to_their_own_keys(see: See, multiple: int, block: int) -> None:
     spans = spans_of(Tiles(keys=multiple))
     check_attention(SegmentAttention(see, block), spans, HEADS, torch.empty(0), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("see", [fused, by_products])
+def test_large_scores_of_bfloat16_are_not_rounded(see: See) -> None:
+    """Rounded, these would be off by up to a half, and the result six times as far."""
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn(1, heads, tokens, 64, generator=generator, dtype=torch.float64).mul(size)
+        for heads, tokens, size in ((8, 40, 3), (2, 96, 3), (2, 96, 1))
+    )
+    query, key, value = (part.to(torch.bfloat16) for part in (query, key + 2, value))
+    mask = torch.zeros(40, 96, dtype=torch.bfloat16)
+    exact = F.scaled_dot_product_attention(
+        query.double(), key.double(), value.double(), mask.double(), enable_gqa=True
+    )
+    error = (see(query, key, value, mask).double() - exact).square().mean().sqrt()
+    assert error < 0.004
 
 
 @pytest.mark.parametrize("wants_switch", [False, True])
