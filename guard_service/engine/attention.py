@@ -51,7 +51,7 @@ class SegmentAttention:
     """
 
     def __init__(self, see: See, block: int) -> None:
-        self._see = see
+        self.see = see
         self._block = block
         self._mask = torch.empty(0, 0)
         self._offset = 0
@@ -97,7 +97,7 @@ class SegmentAttention:
         num_keys = num_past + query.shape[2]
         num_keys = min(num_keys + -num_keys % KEY_MULTIPLE, key.shape[2])
         mask = self._causal(query.shape[2], num_keys, num_past, query)
-        return self._see(query, key[:, :, :num_keys], value[:, :, :num_keys], mask)
+        return self.see(query, key[:, :, :num_keys], value[:, :, :num_keys], mask)
 
     def _causal(self, num_queries: int, num_keys: int, num_past: int, like: Tensor) -> Tensor:
         """A window of one large mask, where row i sees up to column i + past."""

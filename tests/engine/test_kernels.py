@@ -7,6 +7,7 @@ from checkpoints import save_random_llama
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from guard_service.engine import kernels
+from guard_service.engine.attention import SegmentAttention, by_products, fused
 from guard_service.engine.kernels import find_kernels
 from guard_service.engine.linear import DenseLinear, PackedLinear, is_packing_supported
 from guard_service.engine.narrow import Int8Linear
@@ -46,6 +47,19 @@ def test_a_head_is_laid_out_anew_where_it_is_not_the_embedding_too(tmp_path: Pat
         for name in ("auto", "int8"):  # a head is never narrow
             found = find_kernels(name, model).make_head
             assert found is (PackedLinear if is_packed else DenseLinear)
+
+
+@pytest.mark.parametrize("has_amx", [False, True])
+def test_bfloat16_attends_by_products_where_the_fused_kernel_has_no_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_amx: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    folder = save_random_llama(tmp_path)
+    for dtype in (torch.float32, torch.bfloat16):
+        attend = find_kernels("auto", model_of(folder, dtype)).attend
+        assert isinstance(attend, SegmentAttention)
+        is_slow = dtype == torch.bfloat16 and not has_amx
+        assert attend.see is (by_products if is_slow else fused)
 
 
 def test_a_cpu_has_no_graphs(tmp_path: Path) -> None:
