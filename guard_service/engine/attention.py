@@ -29,7 +29,7 @@ def fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
 
 
 def by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """As the products and a softmax. Scores are float32: a rounded one is off by its own size.
+    """As two products and a softmax. Scores are float32: rounding takes a share of their size.
 
     For bfloat16 where the fused kernel has no tiles of AMX: there it multiplies no faster than
     float32 does.

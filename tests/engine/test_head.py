@@ -5,7 +5,15 @@ from torch import Tensor
 
 from guard_service.encoding.tokenizer import AnswerIds, GuardTokenizer
 from guard_service.engine.head import Head
-from guard_service.engine.linear import DenseLinear, MakeLinear, PackedLinear, Weights
+from guard_service.engine.linear import (
+    DenseLinear,
+    MakeLinear,
+    PackedLinear,
+    Weights,
+    is_packing_supported,
+)
+
+LINEARS = [DenseLinear, *([PackedLinear] if is_packing_supported(torch.float32) else [])]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +28,7 @@ def drawn(num_rows: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Te
     return weight.to(dtype), rows.to(dtype)
 
 
-@pytest.mark.parametrize("make_linear", [DenseLinear, PackedLinear])
+@pytest.mark.parametrize("make_linear", LINEARS)
 @pytest.mark.parametrize("num_rows", [0, 1, 5])
 def test_it_predicts_what_the_whole_product_predicts(
     answer: AnswerIds, make_linear: MakeLinear, num_rows: int
